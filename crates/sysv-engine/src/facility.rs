@@ -3,6 +3,8 @@
 //! Two implementations stand behind it: [`Engine`](crate::Engine), ours, and [`Kernel`](crate::Kernel),
 //! the real system calls. What a conformance test learns about one it can ask of the other.
 
+#![allow(unsafe_code)]
+
 use crate::abi::{ShmInfoLimits, ShmInfoUsage, ShmidDs};
 use crate::errno::Result;
 

@@ -15,7 +15,7 @@ use crate::errno::{Errno, Result};
 /// # Safety
 /// The call's own conditions: pointers among the arguments must be valid for what the call does.
 #[inline(always)]
-pub unsafe fn call6(nr: i64, a: [usize; 6]) -> Result<usize> {
+pub(crate) unsafe fn call6(nr: i64, a: [usize; 6]) -> Result<usize> {
     let ret: isize;
     // SAFETY: the x86-64 system call convention: number in rax, arguments in rdi, rsi, rdx, r10, r8, r9;
     // rcx and r11 are lost. What the call does to memory is the caller's promise.
