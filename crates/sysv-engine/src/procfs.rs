@@ -1,0 +1,138 @@
+//! The text of `/proc/sysvipc/shm` and of the limits under `/proc/sys/kernel`, byte for byte as Linux prints it.
+//!
+//! Programs parse these files by column as often as by word, so the widths count.
+
+use core::fmt::{self, Write};
+
+use crate::abi::ShmidDs;
+
+/// The first line of `/proc/sysvipc/shm`.
+const SHM_HEADER: &str = concat!(
+    "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid",
+    "      atime      dtime      ctime                   rss                  swap\n"
+);
+
+/// Writes the first line of `/proc/sysvipc/shm`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn shm_header(out: &mut impl Write) -> fmt::Result {
+    out.write_str(SHM_HEADER)
+}
+
+/// Writes one segment's line of `/proc/sysvipc/shm`; `resident` and `swapped` are in bytes.
+///
+/// # Errors
+/// Those of `out`.
+pub fn shm_line(out: &mut impl Write, id: i32, ds: &ShmidDs, resident: u64, swapped: u64) -> fmt::Result {
+    let perm = &ds.perm;
+    write!(
+        out,
+        "{:>10} {id:>10}  {:>4o} {:>21} {:>5} {:>5}  ",
+        perm.key, perm.mode, ds.segsz, ds.cpid, ds.lpid
+    )?;
+    write!(
+        out,
+        "{:>5} {:>5} {:>5} {:>5} {:>5} ",
+        ds.nattch, perm.uid, perm.gid, perm.cuid, perm.cgid
+    )?;
+    writeln!(
+        out,
+        "{:>10} {:>10} {:>10} {resident:>21} {swapped:>21}",
+        ds.atime, ds.dtime, ds.ctime
+    )
+}
+
+/// Writes the text of a file that holds one limit.
+///
+/// # Errors
+/// Those of `out`.
+pub fn limit(out: &mut impl Write, value: u64) -> fmt::Result {
+    writeln!(out, "{value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::IPC_PRIVATE;
+    use crate::{Kernel, Segments, StatBy};
+
+    const PATH: &str = "/proc/sysvipc/shm";
+
+    /// A segment of the kernel's that goes with the test.
+    struct KernelSegment(i32);
+
+    impl Drop for KernelSegment {
+        fn drop(&mut self) {
+            let _ = Kernel.shm_remove(self.0);
+        }
+    }
+
+    #[test]
+    fn the_header_is_the_kernels() {
+        let Ok(real) = std::fs::read_to_string(PATH) else {
+            eprintln!("skipped: {PATH} cannot be read");
+            return;
+        };
+        let mut ours = String::new();
+        shm_header(&mut ours).unwrap();
+        assert_eq!(real.split_inclusive('\n').next(), Some(ours.as_str()));
+    }
+
+    #[test]
+    fn a_line_is_the_kernels() {
+        for (size, mode) in [(1, 0o600), (5000, 0o607), (1 << 40, 0o777 | crate::abi::SHM_NORESERVE)] {
+            let id = match Kernel.shmget(IPC_PRIVATE, size, mode) {
+                Ok(id) => id,
+                Err(e) => {
+                    eprintln!("skipped: shmget: {e}");
+                    return;
+                }
+            };
+            let _segment = KernelSegment(id);
+            let Ok(real) = std::fs::read_to_string(PATH) else {
+                eprintln!("skipped: {PATH} cannot be read");
+                return;
+            };
+            let (_, ds) = Kernel.shm_stat(id, StatBy::Id).unwrap_or_default();
+            let mut ours = String::new();
+            shm_line(&mut ours, id, &ds, 0, 0).unwrap();
+            assert!(real.contains(&ours), "{ours:?} is not in\n{real}");
+        }
+    }
+
+    #[test]
+    fn wide_values_push_the_columns_apart() {
+        let mut ds = ShmidDs {
+            segsz: u64::MAX,
+            cpid: 1_234_567,
+            atime: 99_999_999_999,
+            ..ShmidDs::default()
+        };
+        ds.perm.key = i32::MIN;
+        ds.perm.mode = 0o3777;
+        let mut line = String::new();
+        shm_line(&mut line, i32::MAX, &ds, u64::MAX, u64::MAX).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words.len(), 16);
+        assert_eq!(
+            words[..6],
+            [
+                "-2147483648",
+                "2147483647",
+                "3777",
+                "18446744073709551615",
+                "1234567",
+                "0"
+            ]
+        );
+        assert_eq!(words[14..], ["18446744073709551615", "18446744073709551615"]);
+    }
+
+    #[test]
+    fn a_limit_is_a_line() {
+        let mut text = String::new();
+        limit(&mut text, 4096).unwrap();
+        assert_eq!(text, "4096\n");
+    }
+}

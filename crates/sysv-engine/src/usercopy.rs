@@ -1,0 +1,167 @@
+//! Bytes of the program that calls us, by addresses that nobody has checked.
+//!
+//! A pointer that cannot be read or written must come back as `EFAULT`, as from the kernel, and checking it
+//! beforehand would cost a system call. So the bytes are moved by one small routine ([`routine`]) whose address
+//! range is known, and a handler for `SIGSEGV` and `SIGBUS` ([`fault`]) ends that routine early when a fault comes
+//! from inside it. Every other fault, and every signal that somebody sent, goes on to the program as if we were
+//! not there: [`disposition`] keeps the action that the program believes to be in force.
+//!
+//! Where no handler can be had, the kernel moves the bytes (`process_vm_readv(2)` on ourselves), at the price of a
+//! system call or two:
+//! - the program ignores one of the two signals: a handler would be turned into the default action by `execve`,
+//!   and the new program would not inherit the `SIG_IGN` that it was meant to get;
+//! - the thread has one of them blocked: a fault would kill it. Only a program that has been seen to block them at
+//!   all ([`masks_seen`]) pays for the question.
+//!
+//! Under a debugger a bad pointer stops in the routine, before the handler has its turn: `handle SIGSEGV nostop`.
+//!
+//! What remains: a program that changes the two signals' actions by a system call of its own, past the C library,
+//! takes the handler away, and then dies of a bad pointer where the kernel would have answered `EFAULT`.
+
+#![allow(unsafe_code)]
+
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::errno::{Errno, Result};
+use crate::sys::{self, syscall};
+
+mod disposition;
+mod fault;
+mod guarded;
+mod routine;
+
+pub use disposition::{Action, after_fork_in_child, change, handlers_cleared};
+pub use guarded::{Guarded, guard};
+
+/// The two signals that a bad pointer raises.
+pub const SIGNALS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// Their bits in a kernel signal mask.
+pub const SIGNAL_BITS: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
+
+/// How copies are protected now; a set of the bits below, or 0 before the first copy.
+///
+/// | bit | meaning | set by | cleared by |
+/// |---|---|---|---|
+/// | `HANDLED` | both signals arrive in our handler | [`disposition`], under its lock | the same; the handler, before it lets the process die |
+/// | `BY_KERNEL` | one of them does not, and cannot | [`disposition`], under its lock | the same |
+/// | `MASKS_SEEN` | some thread may have one of them blocked | whoever sees it | nobody |
+static PROTECTION: AtomicU32 = AtomicU32::new(0);
+const HANDLED: u32 = 1;
+const BY_KERNEL: u32 = 2;
+const MASKS_SEEN: u32 = 4;
+
+/// Copies `len` bytes from the program's address `src`.
+///
+/// On failure `dst` may have been written in part.
+///
+/// # Safety
+/// `dst` is valid for `len` bytes. `src` may be anything.
+///
+/// # Errors
+/// `EFAULT` if a byte cannot be read.
+#[inline]
+pub unsafe fn copy_in(dst: *mut u8, src: usize, len: usize) -> Result<()> {
+    if PROTECTION.load(Acquire) == HANDLED {
+        // SAFETY: the caller's promise about `dst`; a fault on either side ends the routine.
+        unsafe { routine::copy(dst, src as *const u8, len) }
+    } else {
+        // SAFETY: as above.
+        unsafe { copy_unready(dst as usize, src, len, Direction::In) }
+    }
+}
+
+/// Copies `len` bytes to the program's address `dst`.
+///
+/// On failure a part may have been written, as by the kernel.
+///
+/// # Safety
+/// `src` is valid for `len` bytes. `dst` may be unmapped, but whatever is mapped there is the caller's to overwrite.
+///
+/// # Errors
+/// `EFAULT` if a byte cannot be written.
+#[inline]
+pub unsafe fn copy_out(dst: usize, src: *const u8, len: usize) -> Result<()> {
+    if PROTECTION.load(Acquire) == HANDLED {
+        // SAFETY: the caller's promise; a fault on either side ends the routine.
+        unsafe { routine::copy(dst as *mut u8, src, len) }
+    } else {
+        // SAFETY: as above.
+        unsafe { copy_unready(dst, src as usize, len, Direction::Out) }
+    }
+}
+
+/// Reports that a thread of this program has blocked, or is about to block, one of [`SIGNALS`].
+///
+/// From then on every copy asks for the thread's mask.
+pub fn masks_seen() {
+    if PROTECTION.load(Relaxed) & MASKS_SEEN == 0 {
+        PROTECTION.fetch_or(MASKS_SEEN, Release);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    In,
+    Out,
+}
+
+/// The first copy, and every copy that the handler alone cannot protect.
+///
+/// # Safety
+/// As [`copy_in`] or [`copy_out`].
+#[cold]
+unsafe fn copy_unready(dst: usize, src: usize, len: usize, direction: Direction) -> Result<()> {
+    let mut protection = PROTECTION.load(Acquire);
+    if protection & (HANDLED | BY_KERNEL) == 0 {
+        protection = disposition::install();
+    }
+    let handled = protection & HANDLED != 0 && (protection & MASKS_SEEN == 0 || blocked_here() & SIGNAL_BITS == 0);
+    if !handled && let Some(done) = copy_by_kernel(dst, src, len, direction) {
+        return done;
+    }
+    // Without the handler and without the kernel (a seccomp filter may refuse the call) the pointer is taken at its
+    // word, as every library in user space takes it.
+    // SAFETY: the caller's promise about its own side.
+    unsafe { routine::copy(dst as *mut u8, src as *const u8, len) }
+}
+
+/// What this thread has blocked.
+fn blocked_here() -> u64 {
+    let mut mask = 0u64;
+    // SAFETY: the kernel writes eight bytes.
+    let asked = unsafe { syscall!(SYS_rt_sigprocmask, libc::SIG_BLOCK, 0, &raw mut mask, size_of::<u64>()) };
+    if asked.is_ok() { mask } else { SIGNAL_BITS }
+}
+
+/// Has the kernel copy; `None` if it may not be asked.
+fn copy_by_kernel(dst: usize, src: usize, len: usize, direction: Direction) -> Option<Result<()>> {
+    if len == 0 {
+        return Some(Ok(()));
+    }
+    let to = libc::iovec {
+        iov_base: dst as *mut libc::c_void,
+        iov_len: len,
+    };
+    let from = libc::iovec {
+        iov_base: src as *mut libc::c_void,
+        iov_len: len,
+    };
+    let pid = sys::getpid();
+    // SAFETY: the kernel checks both sides; the one that is ours is valid by the caller's promise.
+    let moved = unsafe {
+        match direction {
+            Direction::In => syscall!(SYS_process_vm_readv, pid, &raw const to, 1, &raw const from, 1, 0),
+            Direction::Out => syscall!(SYS_process_vm_writev, pid, &raw const from, 1, &raw const to, 1, 0),
+        }
+    };
+    match moved {
+        Ok(moved) if moved == len => Some(Ok(())),
+        Ok(_) | Err(Errno::EFAULT) => Some(Err(Errno::EFAULT)),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The one routine that may fault, and the way out of it.
+
+#![allow(unsafe_code)]
+
+use core::arch::global_asm;
+
+use crate::errno::{Errno, Result};
+
+// rdi destination, rsi source, rdx length; returns 0, or 1 when it was ended by a fault. It keeps nothing on the
+// stack, so that the handler ends it by moving the instruction pointer to `sysv_usercopy_failed` and nothing else.
+// Up to 256 bytes go word by word (starting `rep movsb` takes longer than such a loop), the rest in one instruction.
+global_asm!(
+    ".pushsection .text.sysv_usercopy, \"ax\", @progbits",
+    ".balign 64",
+    ".globl sysv_usercopy",
+    ".hidden sysv_usercopy",
+    ".globl sysv_usercopy_end",
+    ".hidden sysv_usercopy_end",
+    ".globl sysv_usercopy_failed",
+    ".hidden sysv_usercopy_failed",
+    ".type sysv_usercopy, @function",
+    "sysv_usercopy:",
+    ".cfi_startproc",
+    "    cmp rdx, 256",
+    "    ja 4f",
+    "2:  cmp rdx, 8",
+    "    jb 3f",
+    "    mov rax, [rsi]",
+    "    mov [rdi], rax",
+    "    add rsi, 8",
+    "    add rdi, 8",
+    "    sub rdx, 8",
+    "    jmp 2b",
+    "3:  test rdx, rdx",
+    "    je 5f",
+    "    movzx eax, byte ptr [rsi]",
+    "    mov [rdi], al",
+    "    inc rsi",
+    "    inc rdi",
+    "    dec rdx",
+    "    jmp 3b",
+    "4:  mov rcx, rdx",
+    "    rep movsb",
+    "5:  xor eax, eax",
+    "    ret",
+    "sysv_usercopy_end:",
+    "sysv_usercopy_failed:",
+    "    mov eax, 1",
+    "    ret",
+    ".cfi_endproc",
+    ".size sysv_usercopy, . - sysv_usercopy",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn sysv_usercopy(dst: *mut u8, src: *const u8, len: usize) -> usize;
+    static sysv_usercopy_end: u8;
+    static sysv_usercopy_failed: u8;
+}
+
+/// Copies, and reports a fault that the handler caught.
+///
+/// # Safety
+/// Without the handler in force both sides must be valid; with it, neither need be, but what is mapped at `dst` is
+/// overwritten.
+#[inline]
+pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise.
+    match unsafe { sysv_usercopy(dst, src, len) } {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
+/// Where a thread that faulted at `instruction` is to go on, if it was in the routine.
+pub(super) fn way_out(instruction: usize) -> Option<usize> {
+    let start = sysv_usercopy as *const () as usize;
+    let end = &raw const sysv_usercopy_end as usize;
+    (start..end)
+        .contains(&instruction)
+        .then_some(&raw const sysv_usercopy_failed as usize)
+}
