@@ -1,0 +1,253 @@
+//! Processes that a test starts.
+//!
+//! A test body is a process of its own with a single thread (see [`trial`](crate::trial)), so that its
+//! children may do anything. They are killed when their guard is dropped, and by the operating system when
+//! the test dies first.
+
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::channel::{Channel, PATIENCE};
+use crate::subject::Subject;
+use crate::trial;
+use crate::user::User;
+use crate::wire::Wire;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// `exit` with this status.
+    Exited(i32),
+    /// Death by this signal.
+    Killed(i32),
+}
+
+/// Exit status of a child whose body panicked.
+const PANICKED: i32 = 101;
+
+/// A child process, killed and reaped on drop.
+pub struct Child {
+    pid: libc::pid_t,
+    channel: Channel,
+    ending: Option<Ending>,
+}
+
+/// Which system call makes the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The C library's `fork`, which runs `pthread_atfork` handlers.
+    Fork,
+    /// The bare system call, which does not.
+    BareFork,
+}
+
+impl Child {
+    /// Forks a child that runs `body` with its end of the channel and then calls `_exit(0)`.
+    pub fn fork(body: impl FnOnce(&mut Channel)) -> Child {
+        Child::fork_by(By::Fork, body)
+    }
+
+    /// [`Child::fork`] as another user, who goes on with the facility as a program does that drops its
+    /// privileges.
+    pub fn fork_as(user: User, subject: &Subject, body: impl FnOnce(&mut Channel)) -> Child {
+        Child::fork(|channel| {
+            user.become_for_good();
+            die_with_parent();
+            subject.credentials_changed();
+            body(channel);
+        })
+    }
+
+    /// [`Child::fork`] by the call of choice.
+    pub fn fork_by(by: By, body: impl FnOnce(&mut Channel)) -> Child {
+        let (ours, mut theirs) = Channel::pair();
+        // SAFETY: the calling process has one thread, so that the child's memory is consistent.
+        let pid = unsafe {
+            match by {
+                By::Fork => libc::fork(),
+                By::BareFork => libc::syscall(libc::SYS_fork) as libc::pid_t,
+            }
+        };
+        assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+        if pid == 0 {
+            drop(ours);
+            die_with_parent();
+            let outcome = catch_unwind(AssertUnwindSafe(|| body(&mut theirs)));
+            exit_at_once(if outcome.is_ok() { 0 } else { PANICKED });
+        }
+        Child {
+            pid,
+            channel: ours,
+            ending: None,
+        }
+    }
+
+    /// Runs `body` in a child and returns what it computed, after the child has ended.
+    #[track_caller]
+    pub fn compute<T: Wire>(body: impl FnOnce() -> T) -> T {
+        Child::fork(|channel| channel.send(&body())).answer()
+    }
+
+    /// [`Child::compute`] as another user.
+    #[track_caller]
+    pub fn compute_as<T: Wire>(user: User, subject: &Subject, body: impl FnOnce() -> T) -> T {
+        Child::fork_as(user, subject, |channel| channel.send(&body())).answer()
+    }
+
+    #[track_caller]
+    fn answer<T: Wire>(mut self) -> T {
+        let value = self.receive();
+        self.finish();
+        value
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Sends a value to the body.
+    pub fn send<T: Wire>(&mut self, value: &T) {
+        self.channel.send(value);
+    }
+
+    /// Lets a body go on that waits for `()`.
+    pub fn proceed(&mut self) {
+        self.channel.send(&());
+    }
+
+    /// The next value that the body sends.
+    #[track_caller]
+    pub fn receive<T: Wire>(&mut self) -> T {
+        self.channel.receive()
+    }
+
+    /// Waits until the body has sent `()`.
+    #[track_caller]
+    pub fn arrived(&mut self) {
+        self.channel.receive::<()>();
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        assert!(self.ending.is_none(), "the child has been reaped");
+        // SAFETY: our own child, not yet reaped, so that the number is still its.
+        let sent = unsafe { libc::kill(self.pid, signal) };
+        assert_eq!(sent, 0, "kill: {}", std::io::Error::last_os_error());
+    }
+
+    /// Kills with SIGKILL and waits until the child is dead, leaving it unreaped: a zombie.
+    pub fn kill_to_zombie(&mut self) {
+        self.signal(libc::SIGKILL);
+        self.await_death();
+    }
+
+    /// Kills with SIGKILL and reaps.
+    pub fn kill(&mut self) {
+        self.signal(libc::SIGKILL);
+        assert_eq!(self.wait(), Ending::Killed(libc::SIGKILL));
+    }
+
+    /// Waits for the child's end.
+    ///
+    /// # Panics
+    /// When it does not come in time.
+    pub fn wait(&mut self) -> Ending {
+        if let Some(ending) = self.ending {
+            return ending;
+        }
+        self.await_death();
+        let mut status = 0;
+        // SAFETY: our own child, and `status` is valid.
+        let reaped = unsafe { libc::waitpid(self.pid, &mut status, 0) };
+        assert_eq!(reaped, self.pid, "waitpid: {}", std::io::Error::last_os_error());
+        let ending = if libc::WIFSIGNALED(status) {
+            Ending::Killed(libc::WTERMSIG(status))
+        } else {
+            Ending::Exited(libc::WEXITSTATUS(status))
+        };
+        self.ending = Some(ending);
+        ending
+    }
+
+    /// Waits for the child, which must end by itself and well.
+    #[track_caller]
+    pub fn finish(mut self) {
+        assert_eq!(self.wait(), Ending::Exited(0), "a child failed");
+    }
+
+    fn await_death(&self) {
+        assert!(
+            wait_until_dead(self.pid),
+            "process {} still lives after {PATIENCE:?}",
+            self.pid
+        );
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.ending.is_none() {
+            // SAFETY: our own child, not yet reaped.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+}
+
+/// Waits for the death of a process that cannot be reaped by anybody else; `false` if it outlives our
+/// patience.
+pub(crate) fn wait_until_dead(pid: libc::pid_t) -> bool {
+    // SAFETY: the call takes no pointer.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as i32;
+    assert!(fd >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
+    // SAFETY: a descriptor that the call just made for us.
+    let process = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut poll = libc::pollfd {
+        fd: process.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one valid entry.
+    unsafe { libc::poll(&mut poll, 1, PATIENCE.as_millis() as i32) == 1 }
+}
+
+/// Asks for SIGKILL when the parent dies. A change of credentials forgets the wish.
+pub(crate) fn die_with_parent() {
+    // SAFETY: no pointers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
+/// Ends this process without running any destructor.
+pub fn exit_at_once(status: i32) -> ! {
+    // SAFETY: always allowed.
+    unsafe { libc::_exit(status) }
+}
+
+/// Ends this process as `return` from `main` does: exit handlers and destructors of libraries run.
+pub fn exit_in_order() -> ! {
+    // SAFETY: a forked child with a single thread; nobody else runs exit handlers.
+    unsafe { libc::exit(0) }
+}
+
+/// Replaces this process's program. Only `channel` stays open across the call; the program finds its number
+/// as the last argument.
+pub fn execute(program: &CStr, arguments: &[&CStr], channel: &Channel) -> ! {
+    let fd = channel.as_raw_fd();
+    let number = std::ffi::CString::new(fd.to_string()).expect("digits");
+    let mut argv: Vec<*const libc::c_char> = vec![program.as_ptr()];
+    argv.extend(arguments.iter().map(|argument| argument.as_ptr()));
+    argv.extend([number.as_ptr(), std::ptr::null()]);
+    // SAFETY: `argv` is a null-terminated array of strings that live until the call.
+    unsafe {
+        libc::fcntl(fd, libc::F_SETFD, 0);
+        libc::execv(program.as_ptr(), argv.as_ptr());
+    }
+    trial::note(&format!("execv {program:?}: {}", std::io::Error::last_os_error()));
+    exit_at_once(127)
+}
