@@ -1,0 +1,58 @@
+//! The two facilities behind one type.
+
+#![allow(unsafe_code)]
+
+use std::ptr::NonNull;
+
+use sysv_engine::{Engine, Errno, Kernel, Result, Segments, StatBy};
+
+/// Whose segments these are.
+#[derive(Clone)]
+pub(crate) enum Backend {
+    /// The kernel's.
+    Kernel,
+    /// Those of a namespace.
+    Engine(Engine),
+}
+
+impl Backend {
+    /// The calls that both have.
+    pub(crate) fn segments(&self) -> &dyn Segments {
+        match self {
+            Backend::Kernel => &Kernel,
+            Backend::Engine(engine) => engine,
+        }
+    }
+
+    /// `shmat`: where the segment is mapped now and how many bytes it has.
+    ///
+    /// The length is that of the mapping, never what shared bookkeeping says: others may write that.
+    ///
+    /// # Safety
+    /// As [`Segments::shmat`].
+    pub(crate) unsafe fn attach(&self, id: i32, address: usize, flags: i32) -> Result<(NonNull<u8>, usize)> {
+        match self {
+            Backend::Kernel => {
+                // SAFETY: the caller's promise.
+                let base = unsafe { Kernel.shmat(id, address, flags) }?;
+                // While it is attached the id cannot pass to another segment. Its size never changes, and the
+                // kernel does not lie about it.
+                let size = Kernel.shm_stat(id, StatBy::Id).map(|(_, ds)| ds.segsz as usize);
+                match (NonNull::new(base), size) {
+                    (Some(base), Ok(size)) => Ok((base, size)),
+                    (_, size) => {
+                        // SAFETY: nobody has seen the address yet.
+                        let _ = unsafe { Kernel.shmdt(base as usize) };
+                        Err(size.err().unwrap_or(Errno::EINVAL))
+                    }
+                }
+            }
+            Backend::Engine(engine) => {
+                // SAFETY: the caller's promise.
+                let base = unsafe { engine.shmat(id, address, flags) }?;
+                let size = engine.shm_stat(id, StatBy::Id).map(|(_, ds)| ds.segsz as usize);
+                Ok((NonNull::new(base).unwrap(), size?))
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What the errors have in common: the object that they name and their way back to an errno.
+//!
+//! Each operation has its own error type. Its variants say what went wrong in the terms of that operation, its
+//! message names the object and the remedy, and `errno()` returns exactly what the facility returned.
+
+mod attach;
+mod control;
+mod get;
+mod memory;
+mod namespace;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use attach::AttachError;
+pub use control::{LockError, RemoveError, SetError, StatError};
+pub use get::GetError;
+pub use memory::AccessError;
+pub use namespace::{LimitsError, NamespaceError, ReportError};
+
+use crate::{Id, Key, Mode};
+
+/// Implements what every operation's error owes beside `Display` and `errno()`.
+///
+/// The conversion to `io::Error` keeps the whole error as the inner one, so that nothing is lost:
+/// `io::Error::get_ref` gives it back, and its kind is the errno's.
+macro_rules! operation_error {
+    ($name:ident) => {
+        impl std::error::Error for $name {}
+
+        impl From<$name> for $crate::Errno {
+            fn from(error: $name) -> $crate::Errno {
+                error.errno()
+            }
+        }
+
+        impl From<$name> for std::io::Error {
+            fn from(error: $name) -> std::io::Error {
+                let kind = std::io::Error::from_raw_os_error(error.errno().raw()).kind();
+                std::io::Error::new(kind, error)
+            }
+        }
+    };
+}
+pub(crate) use operation_error;
+
+/// Where objects live: in the kernel, or in the namespace of a directory.
+///
+/// ```
+/// use sysv::{Location, Namespace};
+///
+/// assert_eq!(Namespace::kernel().location(), &Location::Kernel);
+/// assert_eq!(Location::Kernel.to_string(), "the kernel's facility");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Location {
+    /// The kernel's own facility, one for each IPC namespace of the system.
+    Kernel,
+    /// The namespace in this directory.
+    Directory(Arc<Path>),
+}
+
+impl Location {
+    /// The namespace's directory; none for the kernel.
+    ///
+    /// ```
+    /// # let namespace = sysv::TemporaryNamespace::create()?;
+    /// assert!(namespace.location().directory().is_some_and(|d| d.is_absolute()));
+    /// # Ok::<(), sysv::NamespaceError>(())
+    /// ```
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Location::Kernel => None,
+            Location::Directory(path) => Some(path),
+        }
+    }
+
+    pub(crate) fn of_directory(path: PathBuf) -> Location {
+        Location::Directory(path.into())
+    }
+
+    /// How to raise a limit of this facility.
+    fn raise(&self, limit: &str) -> String {
+        match self {
+            Location::Kernel => format!("root can raise it with `sysctl kernel.{limit}=NUMBER`"),
+            Location::Directory(path) => {
+                format!(
+                    "its owner can raise it with `sysv limits --namespace {} {limit}=NUMBER`",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Kernel => f.write_str("the kernel's facility"),
+            Location::Directory(path) => write!(f, "namespace {}", path.display()),
+        }
+    }
+}
+
+/// Which segment an error is about.
+///
+/// ```
+/// use sysv::{Key, Segment};
+/// # let namespace = sysv::TemporaryNamespace::create()?;
+///
+/// let error = Segment::open(&namespace, Key::new(42)).unwrap_err();
+/// assert!(error.to_string().contains("segment with key 0x0000002a"));
+/// # Ok::<(), sysv::NamespaceError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentName {
+    /// Its key or identifier, whichever the failed operation used.
+    pub name: Name,
+    /// Where it was looked for.
+    pub location: Location,
+}
+
+/// What an object was called by when an operation on it failed.
+///
+/// ```
+/// use sysv::{Id, Key, Name};
+///
+/// assert_ne!(Name::Key(Key::new(7)), Name::Id(Id::new(7)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Name {
+    /// By key.
+    Key(Key),
+    /// By identifier.
+    Id(Id),
+}
+
+impl SegmentName {
+    pub(crate) fn by_key(key: Key, location: &Location) -> SegmentName {
+        SegmentName {
+            name: Name::Key(key),
+            location: location.clone(),
+        }
+    }
+
+    pub(crate) fn by_id(id: Id, location: &Location) -> SegmentName {
+        SegmentName {
+            name: Name::Id(id),
+            location: location.clone(),
+        }
+    }
+}
+
+impl fmt::Display for SegmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let location = &self.location;
+        match self.name {
+            Name::Key(key) if key.is_private() => write!(f, "new private segment of {location}"),
+            Name::Key(key) => write!(f, "segment with key {key} of {location}"),
+            Name::Id(id) => write!(f, "segment {id} of {location}"),
+        }
+    }
+}
+
+/// Whom an object belongs to and what its mode allows, as far as an error could still find out.
+///
+/// ```
+/// use sysv::{Key, Mode, NewSegment, Segment};
+/// # let namespace = sysv::TemporaryNamespace::create()?;
+///
+/// let private = NewSegment::of_size(1).mode(Mode::new(0o000));
+/// let segment = Segment::create(&namespace, Key::PRIVATE, private)?;
+/// if let Err(sysv::StatError::Denied { ownership: Some(whose), .. }) = segment.stat() {
+///     assert_eq!(whose.mode, Mode::new(0o000)); // Everybody but root comes here.
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ownership {
+    /// User that owns the object.
+    pub owner: u32,
+    /// User that created it, who keeps an owner's rights.
+    pub creator: u32,
+    /// What owner, group and others may do.
+    pub mode: Mode,
+}
+
+impl fmt::Display for Ownership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it belongs to user {}", self.owner)?;
+        if self.creator != self.owner {
+            write!(f, ", was created by user {}", self.creator)?;
+        }
+        write!(f, " and has mode {}", self.mode)
+    }
+}
+
+/// Writes `: it belongs to …` where that is known.
+fn write_ownership(f: &mut fmt::Formatter<'_>, ownership: &Option<Ownership>) -> fmt::Result {
+    ownership.as_ref().map_or(Ok(()), |o| write!(f, ": {o}"))
+}

@@ -1,0 +1,92 @@
+//! System V IPC as safe Rust: shared memory segments, over the kernel's facility or over one in user space that means
+//! exactly the same.
+//!
+//! With the C interface, two processes share a counter like this, and a slip of the pen is undefined behaviour:
+//!
+//! ```c
+//! int id = shmget(42, 4096, IPC_CREAT | 0600);
+//! _Atomic uint64_t *counter = shmat(id, NULL, 0);      // or (void *)-1
+//! atomic_fetch_add(counter, 1);                        // whatever the segment's size is
+//! shmdt(counter);                                      // and nobody touches it afterwards
+//! ```
+//!
+//! With this crate:
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//! use sysv::{Key, Namespace, NewSegment, Segment};
+//!
+//! # let namespace = sysv::TemporaryNamespace::create()?;
+//! # let _ = || -> Result<(), Box<dyn std::error::Error>> {
+//! let namespace = Namespace::current()?; // or Namespace::kernel()
+//! # Ok(()) };
+//! let segment = Segment::open_or_create(&namespace, Key::new(42), NewSegment::of_size(4096))?;
+//! let memory = segment.attach()?;
+//! memory.atomic::<AtomicU64>(0)?.fetch_add(1, Ordering::Relaxed);
+//! # assert_eq!(memory.read::<u64>(0)?, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it does
+//!
+//! - A [`Namespace`] is a directory that holds objects, or the kernel's own facility; everything else works alike on both.
+//! - A [`Segment`] is found or made by its [`Key`], changed, removed, and looked at.
+//! - An [`Attachment`] is a segment's memory in this process. It is detached when dropped, every access is checked
+//!   against the segment's size, and **no safe call can cause undefined behaviour, whatever another process does to the
+//!   memory**: there are copies, atomics, and never a reference to bytes that somebody else may write.
+//! - Each operation has its own error, which names the object and the remedy and converts without loss to the errno
+//!   that C programs get, and to [`std::io::Error`].
+//! - [`Namespace::report`] shows every segment and [`Segment::attachments`] every process that holds one.
+//!
+//! Unmodified C programs under `sysv run` or with `libsysv.so` preloaded share the same objects.
+//!
+//! # What it does not do
+//!
+//! - It does not order accesses for you: whoever writes and whoever reads agree through an atomic or a lock.
+//! - It does not remove segments behind your back: System V objects outlive processes. [`TemporarySegment`] and
+//!   [`TemporaryNamespace`] are for those that should not.
+//! - It offers no `SHM_REMAP` and no `SHM_EXEC`: replacing what is mapped, or running what others can write, is not safe.
+//! - x86-64 Linux with the GNU C library only.
+
+mod atomic;
+mod attachment;
+mod backend;
+mod claims;
+mod creation;
+mod error;
+mod id;
+mod kernel_proc;
+mod key;
+mod limits;
+mod mapping;
+mod memory;
+mod mode;
+mod namespace;
+mod report;
+mod segment;
+mod stat;
+mod temporary;
+
+pub use atomic::Atomic;
+pub use attachment::{Access, Attachment, ReadOnly, ReadWrite};
+pub use creation::{Intent, NewSegment};
+pub use error::{
+    AccessError, AttachError, GetError, LimitsError, Location, LockError, Name, NamespaceError, Ownership, RemoveError,
+    ReportError, SegmentName, SetError, StatError,
+};
+pub use id::Id;
+pub use key::{Key, KeyError, ParseKeyError};
+pub use limits::Limits;
+pub use mode::{Mode, ParseModeError, Permissions};
+pub use namespace::{Members, Namespace};
+pub use report::{AttachmentReport, Process, SegmentReport};
+pub use segment::{Address, Segment, TemporarySegment};
+pub use stat::Stat;
+pub use temporary::TemporaryNamespace;
+
+/// The traits that say which values may be read from and written to shared bytes.
+#[doc(no_inline)]
+pub use bytemuck::{AnyBitPattern, NoUninit};
+/// What a C program gets in `errno`, which every error of this crate converts to.
+#[doc(no_inline)]
+pub use sysv_engine::Errno;

@@ -1,0 +1,139 @@
+//! Namespaces that go with the process that made them.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::ops::Deref;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::{Errno, Members, Namespace, NamespaceError};
+
+/// A namespace of its own in a fresh directory, removed with everything in it when this handle is dropped by the
+/// process that made it.
+///
+/// For tests, and for programs that need segments among their own processes only.
+///
+/// ```
+/// use sysv::{Key, NewSegment, Segment, TemporaryNamespace};
+///
+/// let namespace = TemporaryNamespace::create()?;
+/// let directory = namespace.location().directory().unwrap().to_owned();
+/// Segment::create(&namespace, Key::new(42), NewSegment::of_size(100))?;
+///
+/// drop(namespace);
+/// assert!(!directory.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TemporaryNamespace {
+    namespace: Namespace,
+    /// What may be passed but not listed, where the namespace is for several users.
+    above: Option<PathBuf>,
+    process: u32,
+}
+
+impl TemporaryNamespace {
+    /// A fresh one for this user.
+    ///
+    /// # Errors
+    /// [`NamespaceError`], as a rule because no memory file system has room.
+    ///
+    /// ```
+    /// let one = sysv::TemporaryNamespace::create()?;
+    /// let two = sysv::TemporaryNamespace::create()?;
+    /// assert_ne!(one.location(), two.location());
+    /// # Ok::<(), sysv::NamespaceError>(())
+    /// ```
+    pub fn create() -> Result<TemporaryNamespace, NamespaceError> {
+        TemporaryNamespace::create_for(Members::OneUser)
+    }
+
+    /// A fresh one for this user alone, or for whoever is told its unguessable name as well: the processes that a
+    /// program of root's goes on as, under other users.
+    ///
+    /// # Errors
+    /// [`NamespaceError`], as a rule because no memory file system has room.
+    ///
+    /// ```
+    /// let namespace = sysv::TemporaryNamespace::create_for(sysv::Members::SeveralUsers)?;
+    /// # Ok::<(), sysv::NamespaceError>(())
+    /// ```
+    pub fn create_for(members: Members) -> Result<TemporaryNamespace, NamespaceError> {
+        let base = Path::new("/dev/shm");
+        let base = if base.is_dir() {
+            base.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let failed = |directory: &Path, error: io::Error| {
+            let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+            NamespaceError::system(directory, "make", errno)
+        };
+        let process = std::process::id();
+        // The process id is for people who find the directory after a crash; the rest is what nobody guesses.
+        let user = File::open("/proc/self")
+            .and_then(|f| f.metadata())
+            .map_or(0, |m| m.uid());
+        let name = unguessable().map_err(|e| failed(&base, e))?;
+        let outer = base.join(format!("sysv-{user}-{process}-{name}"));
+        let (directory, above) = match members {
+            Members::OneUser => (outer, None),
+            Members::SeveralUsers => {
+                DirBuilder::new()
+                    .mode(0o700)
+                    .create(&outer)
+                    .map_err(|e| failed(&outer, e))?;
+                let inner = unguessable().map_err(|e| failed(&outer, e))?;
+                (outer.join(inner), Some(outer))
+            }
+        };
+        let made = above.as_ref().map_or(Ok(()), |above| {
+            fs::set_permissions(above, fs::Permissions::from_mode(0o711)).map_err(|e| failed(above, e))
+        });
+        match made.and_then(|()| Namespace::create(&directory, members)) {
+            Ok(namespace) => Ok(TemporaryNamespace {
+                namespace,
+                above,
+                process,
+            }),
+            Err(error) => {
+                remove(&directory, above.as_deref());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn unguessable() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+/// Removes what was made, as far as it was.
+fn remove(directory: &Path, above: Option<&Path>) {
+    let _ = Namespace::remove(directory);
+    let _ = fs::remove_dir(directory);
+    if let Some(above) = above {
+        let _ = fs::remove_dir(above);
+    }
+}
+
+impl Deref for TemporaryNamespace {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
+impl Drop for TemporaryNamespace {
+    fn drop(&mut self) {
+        // A forked child has a copy of the handle, and the namespace is not its own.
+        if let Some(directory) = self.namespace.location().directory()
+            && std::process::id() == self.process
+        {
+            remove(directory, self.above.as_deref());
+        }
+    }
+}
