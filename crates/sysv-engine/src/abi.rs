@@ -1,5 +1,6 @@
 //! The numbers and structures of the Linux ABI, as `<sys/ipc.h>` and `<sys/shm.h>` give them on
-//! x86-64 with the GNU C library. Facts only: nothing here computes.
+//! x86-64 with the GNU C library. Facts only: nothing here computes. Padding is spelled out, so that a copy of a
+//! structure holds no byte that nobody set.
 
 /// The key that never names an existing object: every `shmget` with it makes a new one.
 pub const IPC_PRIVATE: i32 = 0;
@@ -90,6 +91,8 @@ pub struct IpcPerm {
     #[doc(hidden)]
     pub pad2: u16,
     #[doc(hidden)]
+    pub pad3: u32,
+    #[doc(hidden)]
     pub reserved1: u64,
     #[doc(hidden)]
     pub reserved2: u64,
@@ -145,6 +148,8 @@ pub struct ShmInfoLimits {
 pub struct ShmInfoUsage {
     /// Number of segments.
     pub used_ids: i32,
+    #[doc(hidden)]
+    pub pad: u32,
     /// Sum of their sizes, in pages.
     pub shm_tot: u64,
     /// Pages in memory.

@@ -7,6 +7,10 @@
 #![allow(unsafe_code)]
 
 use core::arch::asm;
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
 
 use crate::errno::{Errno, Result};
 
@@ -38,11 +42,461 @@ pub(crate) unsafe fn call6(nr: i64, a: [usize; 6]) -> Result<usize> {
 
 /// `syscall!(SYS_name, a, b, …)`: [`call6`] with the missing arguments zero.
 macro_rules! syscall {
-    ($nr:ident $(, $arg:expr)*) => {{
-        let mut args = [0usize; 6];
-        let mut _next = 0;
-        $(args[_next] = $arg as usize; _next += 1;)*
-        $crate::sys::call6(libc::$nr, args)
-    }};
+    ($nr:ident) => { $crate::sys::call6(libc::$nr, [0; 6]) };
+    ($nr:ident, $a:expr) => { $crate::sys::call6(libc::$nr, [$a as usize, 0, 0, 0, 0, 0]) };
+    ($nr:ident, $a:expr, $b:expr) => { $crate::sys::call6(libc::$nr, [$a as usize, $b as usize, 0, 0, 0, 0]) };
+    ($nr:ident, $a:expr, $b:expr, $c:expr) => {
+        $crate::sys::call6(libc::$nr, [$a as usize, $b as usize, $c as usize, 0, 0, 0])
+    };
+    ($nr:ident, $a:expr, $b:expr, $c:expr, $d:expr) => {
+        $crate::sys::call6(libc::$nr, [$a as usize, $b as usize, $c as usize, $d as usize, 0, 0])
+    };
+    ($nr:ident, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr) => {
+        $crate::sys::call6(libc::$nr, [$a as usize, $b as usize, $c as usize, $d as usize, $e as usize, 0])
+    };
+    ($nr:ident, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr) => {
+        $crate::sys::call6(libc::$nr, [$a as usize, $b as usize, $c as usize, $d as usize, $e as usize, $f as usize])
+    };
 }
 pub(crate) use syscall;
+
+/// An open file descriptor, closed on drop.
+#[derive(Debug)]
+pub(crate) struct Fd(i32);
+
+impl Fd {
+    pub(crate) fn raw(&self) -> i32 {
+        self.0
+    }
+
+    /// Gives the descriptor away, open.
+    pub(crate) fn into_raw(self) -> i32 {
+        let raw = self.0;
+        core::mem::forget(self);
+        raw
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is this value's own.
+        let _ = unsafe { syscall!(SYS_close, self.0) };
+    }
+}
+
+/// `open(2)`; `O_CLOEXEC` and `O_NOFOLLOW` are always added.
+pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd> {
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // SAFETY: `path` is a terminated string.
+    unsafe { syscall!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, mode) }.map(|fd| Fd(fd as i32))
+}
+
+pub(crate) fn ftruncate(fd: &Fd, len: u64) -> Result<()> {
+    // SAFETY: no pointer.
+    unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop)
+}
+
+pub(crate) fn fallocate(fd: &Fd, offset: u64, len: u64) -> Result<()> {
+    // SAFETY: no pointer.
+    unsafe { syscall!(SYS_fallocate, fd.0, 0, offset, len) }.map(drop)
+}
+
+pub(crate) fn fchmod(fd: &Fd, mode: u32) -> Result<()> {
+    // SAFETY: no pointer.
+    unsafe { syscall!(SYS_fchmod, fd.0, mode) }.map(drop)
+}
+
+pub(crate) fn chmod(path: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: `path` is a terminated string.
+    unsafe { syscall!(SYS_chmod, path.as_ptr(), mode) }.map(drop)
+}
+
+/// `lchown(2)`.
+pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
+    // SAFETY: `path` is a terminated string.
+    unsafe { syscall!(SYS_lchown, path.as_ptr(), uid, gid) }.map(drop)
+}
+
+pub(crate) fn mkdir(path: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: `path` is a terminated string.
+    unsafe { syscall!(SYS_mkdir, path.as_ptr(), mode) }.map(drop)
+}
+
+pub(crate) fn unlink(path: &CStr) -> Result<()> {
+    // SAFETY: `path` is a terminated string.
+    unsafe { syscall!(SYS_unlink, path.as_ptr()) }.map(drop)
+}
+
+pub(crate) fn rename(from: &CStr, to: &CStr) -> Result<()> {
+    // SAFETY: both are terminated strings.
+    unsafe { syscall!(SYS_rename, from.as_ptr(), to.as_ptr()) }.map(drop)
+}
+
+/// `flock(2)` with `LOCK_EX`; waits.
+pub(crate) fn flock_exclusive(fd: &Fd) -> Result<()> {
+    loop {
+        // SAFETY: no pointer.
+        match unsafe { syscall!(SYS_flock, fd.0, libc::LOCK_EX) } {
+            Err(Errno::EINTR) => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+pub(crate) fn fstat(fd: &Fd) -> Result<libc::stat> {
+    let mut st = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills the whole structure on success.
+    unsafe {
+        syscall!(SYS_fstat, fd.0, st.as_mut_ptr())?;
+        Ok(st.assume_init())
+    }
+}
+
+/// `stat(2)`, or `lstat(2)` with `follow` false.
+pub(crate) fn stat(path: &CStr, follow: bool) -> Result<libc::stat> {
+    let mut st = MaybeUninit::<libc::stat>::uninit();
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    // SAFETY: `path` is a terminated string; the kernel fills the whole structure on success.
+    unsafe {
+        syscall!(SYS_newfstatat, libc::AT_FDCWD, path.as_ptr(), st.as_mut_ptr(), flags)?;
+        Ok(st.assume_init())
+    }
+}
+
+/// `statfs(2)`.
+pub(crate) fn statfs(path: &CStr) -> Result<libc::statfs> {
+    let mut st = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `path` is a terminated string; the kernel fills the whole structure on success.
+    unsafe {
+        syscall!(SYS_statfs, path.as_ptr(), st.as_mut_ptr())?;
+        Ok(st.assume_init())
+    }
+}
+
+/// Memory and swap of the machine together, in bytes.
+pub(crate) fn total_memory() -> u64 {
+    let mut info = MaybeUninit::<libc::sysinfo>::zeroed();
+    // SAFETY: the kernel fills the structure; zeros are valid for it.
+    let info = unsafe {
+        let _ = syscall!(SYS_sysinfo, info.as_mut_ptr());
+        info.assume_init()
+    };
+    (info.totalram + info.totalswap).saturating_mul(u64::from(info.mem_unit))
+}
+
+/// Reads at an offset; short only at the end of the file.
+pub(crate) fn pread(fd: &Fd, buf: &mut [u8], offset: u64) -> Result<usize> {
+    let mut done = 0;
+    while done < buf.len() {
+        let rest = &mut buf[done..];
+        // SAFETY: the kernel writes at most `rest.len()` bytes to `rest`.
+        match unsafe { syscall!(SYS_pread64, fd.0, rest.as_mut_ptr(), rest.len(), offset + done as u64) } {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all of `buf` at an offset.
+pub(crate) fn pwrite(fd: &Fd, buf: &[u8], offset: u64) -> Result<()> {
+    let mut done = 0;
+    while done < buf.len() {
+        let rest = &buf[done..];
+        // SAFETY: the kernel reads at most `rest.len()` bytes from `rest`.
+        match unsafe { syscall!(SYS_pwrite64, fd.0, rest.as_ptr(), rest.len(), offset + done as u64) } {
+            Ok(n) => done += n,
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// `lseek(2)` with `SEEK_SET`.
+pub(crate) fn seek(fd: &Fd, offset: u64) -> Result<()> {
+    // SAFETY: no pointer.
+    unsafe { syscall!(SYS_lseek, fd.0, offset, libc::SEEK_SET) }.map(drop)
+}
+
+/// `mmap(2)`.
+///
+/// # Safety
+/// With `MAP_FIXED` the caller owns whatever is mapped in the range.
+pub(crate) unsafe fn mmap(addr: usize, len: usize, prot: i32, flags: i32, fd: i32, offset: u64) -> Result<usize> {
+    // SAFETY: the caller's promise about MAP_FIXED.
+    unsafe { syscall!(SYS_mmap, addr, len, prot, flags, fd, offset) }
+}
+
+/// New zeroed private memory.
+pub(crate) fn map_anonymous(len: usize) -> Result<usize> {
+    // SAFETY: a new range, chosen by the kernel.
+    unsafe {
+        mmap(
+            0,
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    }
+}
+
+/// `munmap(2)`.
+///
+/// # Safety
+/// Nothing may use the range afterwards.
+pub(crate) unsafe fn munmap(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe { syscall!(SYS_munmap, addr, len) }.map(drop)
+}
+
+/// `mremap(2)`.
+///
+/// # Safety
+/// Nothing may use the old range afterwards, and with `MREMAP_FIXED` nothing the new one.
+pub(crate) unsafe fn mremap(old: usize, old_len: usize, new_len: usize, flags: i32, new: usize) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    unsafe { syscall!(SYS_mremap, old, old_len, new_len, flags, new) }
+}
+
+/// `madvise(2)` with advice that does not change the contents in this process.
+pub(crate) fn madvise_fork(addr: usize, len: usize, advice: i32) -> Result<()> {
+    debug_assert!(matches!(advice, libc::MADV_DONTFORK | libc::MADV_WIPEONFORK));
+    // SAFETY: these two change what a forked child sees, nothing here.
+    unsafe { syscall!(SYS_madvise, addr, len, advice) }.map(drop)
+}
+
+/// `mlock2(2)` with `MLOCK_ONFAULT`.
+pub(crate) fn mlock_on_fault(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: locking pages does not change their contents.
+    unsafe { syscall!(SYS_mlock2, addr, len, libc::MLOCK_ONFAULT) }.map(drop)
+}
+
+/// `munlock(2)`.
+pub(crate) fn munlock(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: unlocking pages does not change their contents.
+    unsafe { syscall!(SYS_munlock, addr, len) }.map(drop)
+}
+
+/// What an open-file-description lock command answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByteLock {
+    /// The lock was taken, or nobody else holds it.
+    Free,
+    /// Somebody else holds it.
+    Held,
+}
+
+fn byte_lock(fd: &Fd, command: i32, kind: i32, byte: u64) -> Result<(Result<()>, libc::flock)> {
+    let mut lock = libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: byte as i64,
+        l_len: 1,
+        l_pid: 0,
+    };
+    // SAFETY: `lock` is the structure that these commands read and write.
+    let done = unsafe { syscall!(SYS_fcntl, fd.0, command, &raw mut lock) }.map(drop);
+    match done {
+        Ok(()) | Err(Errno::EAGAIN | Errno::EACCES) => Ok((done, lock)),
+        Err(e) => Err(e),
+    }
+}
+
+/// Takes a write lock on one byte for the open file description, without waiting.
+pub(crate) fn lock_byte(fd: &Fd, byte: u64) -> Result<ByteLock> {
+    let (done, _) = byte_lock(fd, libc::F_OFD_SETLK, libc::F_WRLCK, byte)?;
+    Ok(if done.is_ok() { ByteLock::Free } else { ByteLock::Held })
+}
+
+/// Gives a byte back.
+pub(crate) fn unlock_byte(fd: &Fd, byte: u64) {
+    let _ = byte_lock(fd, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
+}
+
+/// Whether another open file description holds the byte.
+pub(crate) fn probe_byte(fd: &Fd, byte: u64) -> Result<ByteLock> {
+    let (_, lock) = byte_lock(fd, libc::F_OFD_GETLK, libc::F_WRLCK, byte)?;
+    Ok(if i32::from(lock.l_type) == libc::F_UNLCK {
+        ByteLock::Free
+    } else {
+        ByteLock::Held
+    })
+}
+
+/// Sleeps until `word` is woken, no longer holds `expected`, `timeout` has passed or a signal came.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    // SAFETY: the kernel reads the word and the timeout. Not FUTEX_PRIVATE: other processes wake us.
+    let _ = unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) };
+}
+
+/// Wakes up to `count` sleepers of `word`.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+    // SAFETY: the kernel only looks the address up.
+    let _ = unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// A set of blocked signals, as the kernel has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SignalMask(u64);
+
+impl SignalMask {
+    /// All but those that a fault raises on the thread itself: blocked, they would kill.
+    pub(crate) const ALL: SignalMask = SignalMask(
+        !((1 << (libc::SIGSEGV - 1))
+            | (1 << (libc::SIGBUS - 1))
+            | (1 << (libc::SIGILL - 1))
+            | (1 << (libc::SIGFPE - 1))
+            | (1 << (libc::SIGTRAP - 1))
+            | (1 << (libc::SIGSYS - 1))),
+    );
+
+    /// Blocks all signals for this thread and returns what was blocked before.
+    pub(crate) fn block_all() -> SignalMask {
+        let (all, mut old) = (SignalMask::ALL.0, 0u64);
+        // SAFETY: eight bytes are read from one mask and written to the other.
+        let _ = unsafe {
+            syscall!(
+                SYS_rt_sigprocmask,
+                libc::SIG_BLOCK,
+                &raw const all,
+                &raw mut old,
+                size_of::<u64>()
+            )
+        };
+        SignalMask(old)
+    }
+
+    /// The set that [`word`](SignalMask::word) gave.
+    pub(crate) fn from_word(word: u64) -> SignalMask {
+        SignalMask(word)
+    }
+
+    /// A bit for each signal.
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Makes this mask the thread's again.
+    pub(crate) fn restore(self) {
+        // SAFETY: eight bytes are read.
+        let _ = unsafe {
+            syscall!(
+                SYS_rt_sigprocmask,
+                libc::SIG_SETMASK,
+                &raw const self.0,
+                0,
+                size_of::<u64>()
+            )
+        };
+    }
+}
+
+/// The process's id in its own pid namespace.
+pub(crate) fn getpid() -> u32 {
+    // SAFETY: no argument.
+    unsafe { syscall!(SYS_getpid) }.unwrap_or(0) as u32
+}
+
+/// The thread's id.
+pub(crate) fn gettid() -> u32 {
+    // SAFETY: no argument.
+    unsafe { syscall!(SYS_gettid) }.unwrap_or(0) as u32
+}
+
+pub(crate) fn geteuid() -> u32 {
+    // SAFETY: no argument.
+    unsafe { syscall!(SYS_geteuid) }.unwrap_or(u32::MAX as usize) as u32
+}
+
+pub(crate) fn getegid() -> u32 {
+    // SAFETY: no argument.
+    unsafe { syscall!(SYS_getegid) }.unwrap_or(u32::MAX as usize) as u32
+}
+
+/// The supplementary groups that fit into `groups`; `None` if there are more.
+pub(crate) fn getgroups(groups: &mut [u32]) -> Option<usize> {
+    // SAFETY: the kernel writes at most `groups.len()` entries.
+    unsafe { syscall!(SYS_getgroups, groups.len(), groups.as_mut_ptr()) }.ok()
+}
+
+/// The thread's effective capabilities, a bit each.
+pub(crate) fn effective_capabilities() -> u64 {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0u32];
+    let mut data = [0u32; 6];
+    // SAFETY: version 3 reads two words and writes six.
+    match unsafe { syscall!(SYS_capget, header.as_ptr(), data.as_mut_ptr()) } {
+        Ok(_) => u64::from(data[0]) | u64::from(data[3]) << 32,
+        Err(_) => 0,
+    }
+}
+
+/// The soft limit on locked memory, in bytes.
+pub(crate) fn memlock_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes the structure.
+    let _ = unsafe { syscall!(SYS_getrlimit, libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    limit.rlim_cur
+}
+
+/// How many processors this thread may run on.
+pub(crate) fn processors() -> u32 {
+    let mut mask = [0u64; 128];
+    // SAFETY: the kernel writes at most the mask's size and returns how much.
+    match unsafe { syscall!(SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) } {
+        Ok(bytes) => mask[..(bytes / 8).min(mask.len())].iter().map(|w| w.count_ones()).sum(),
+        Err(_) => 1,
+    }
+}
+
+/// Seconds since the Epoch, from the coarse clock: the `*_ds` structures hold whole seconds.
+pub(crate) fn now() -> i64 {
+    clock(libc::CLOCK_REALTIME_COARSE).0
+}
+
+/// Coarse time since some fixed point, in milliseconds.
+pub(crate) fn monotonic_ms() -> u64 {
+    let (s, ns) = clock(libc::CLOCK_MONOTONIC_COARSE);
+    s as u64 * 1000 + ns as u64 / 1_000_000
+}
+
+fn clock(id: libc::clockid_t) -> (i64, i64) {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the C library's clock_gettime (the vDSO's, no system call) fills the structure.
+    unsafe { libc::clock_gettime(id, &raw mut t) };
+    (t.tv_sec, t.tv_nsec)
+}
+
+/// Fills `buf` with random bytes.
+pub(crate) fn random(buf: &mut [u8]) -> Result<()> {
+    let mut done = 0;
+    while done < buf.len() {
+        let rest = &mut buf[done..];
+        // SAFETY: the kernel writes at most `rest.len()` bytes.
+        match unsafe { syscall!(SYS_getrandom, rest.as_mut_ptr(), rest.len(), 0) } {
+            Ok(n) => done += n,
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The working directory, terminated; `None` if it does not fit.
+pub(crate) fn getcwd(buf: &mut [u8]) -> Option<&CStr> {
+    // SAFETY: the kernel writes at most `buf.len()` bytes.
+    let len = unsafe { syscall!(SYS_getcwd, buf.as_mut_ptr(), buf.len()) }.ok()?;
+    CStr::from_bytes_with_nul(buf.get(..len)?).ok()
+}

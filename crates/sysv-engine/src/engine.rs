@@ -1,0 +1,180 @@
+//! The facility in user space: a handle on a namespace, and the calls on it.
+
+#![allow(unsafe_code)]
+
+use core::ffi::CStr;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::abi::{ShmInfoLimits, ShmInfoUsage, ShmidDs};
+use crate::errno::Result;
+use crate::facility::{PermChange, Segments, StatBy};
+use crate::limits::{self, Limit, Limits};
+use crate::member::{self, Member};
+use crate::namespace::{Join, JoinError};
+use crate::process::{self, MEMBERS};
+use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
+
+/// System V IPC in user space, in one namespace.
+///
+/// A handle: cloning it is cheap, and all handles of a process on one namespace are one membership. When the last one
+/// is dropped and nothing is attached, the process leaves.
+pub struct Engine {
+    member: &'static Member,
+}
+
+impl Engine {
+    /// Joins the namespace in a directory; relative names are taken from the working directory, once.
+    ///
+    /// # Errors
+    /// Everything that [`JoinError`] tells apart; nothing is left half made.
+    pub fn join(directory: &CStr, how: Join) -> core::result::Result<Engine, JoinError> {
+        Ok(Engine {
+            member: member::find_or_join(directory, how)?,
+        })
+    }
+
+    /// The namespace's directory, from the root.
+    pub fn directory(&self) -> &CStr {
+        self.member.directory()
+    }
+
+    /// Whether the namespace was made for several users.
+    pub fn is_shared(&self) -> bool {
+        self.member.is_shared()
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> Limits {
+        self.member.limits()
+    }
+
+    /// Changes the limits, for every process from its next call on.
+    ///
+    /// # Errors
+    /// `EACCES` for others than the namespace's owner; `EINVAL` if one is beyond what the layout can hold.
+    pub fn set_limits(&self, limits: &Limits) -> Result<()> {
+        limits::store(self.member.directory(), limits)
+    }
+
+    /// A descriptor, open for writing, for a program that opened the limit's file under `/proc/sys/kernel`: what it
+    /// writes there becomes the limit.
+    ///
+    /// # Errors
+    /// `EACCES` for others than the namespace's owner.
+    pub fn limit_writer(&self, limit: Limit) -> Result<i32> {
+        limits::writer(self.member.directory(), limit, &self.member.limits())
+    }
+
+    /// Takes from all dead processes what they held: attachments, and removed segments that only they had.
+    ///
+    /// # Errors
+    /// When the namespace's files cannot be opened.
+    pub fn sweep(&self) -> Result<()> {
+        self.member.enter()?;
+        let private = self.member.lock_private();
+        process::sweep_members(self.member, &private)?;
+        LockedSegments::lock(self.member, &private).sweep_all();
+        Ok(())
+    }
+
+    /// Calls `each` with every segment, lowest index first.
+    ///
+    /// # Errors
+    /// When the process cannot become a member again after a fork.
+    pub fn segments(&self, each: &mut dyn FnMut(&SegmentReport)) -> Result<()> {
+        segment::segments(self.member, each)
+    }
+
+    /// Calls `each` with every attachment of a segment. `each` must not call the facility.
+    ///
+    /// # Errors
+    /// `EINVAL` if there is no such segment.
+    pub fn attachments(&self, id: i32, each: &mut dyn FnMut(&AttachmentReport)) -> Result<()> {
+        segment::attachments(self.member, id, each)
+    }
+}
+
+impl Clone for Engine {
+    fn clone(&self) -> Engine {
+        self.member.handles.fetch_add(1, Relaxed);
+        Engine { member: self.member }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Under the lock under which `join` hands out further handles.
+        let mut members = MEMBERS.lock();
+        if self.member.handles.fetch_sub(1, Relaxed) > 1 {
+            return;
+        }
+        {
+            let mut private = self.member.lock_private();
+            // What is attached stays counted, so the membership stays until the process ends.
+            if !private.attachments.as_slice().is_empty() {
+                return;
+            }
+            if self.member.is_present() {
+                process::retire(self.member, &mut private);
+            }
+        }
+        if let Some(index) = members.as_slice().iter().position(|m| core::ptr::eq(*m, self.member)) {
+            members.swap_remove(index);
+            // SAFETY: no handle is left, and the list no longer leads to the member.
+            unsafe { self.member.free() };
+        }
+    }
+}
+
+impl core::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Engine")
+            .field("directory", &self.directory())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Segments for Engine {
+    fn shmget(&self, key: i32, size: usize, flags: i32) -> Result<i32> {
+        segment::shmget(self.member, key, size, flags)
+    }
+
+    unsafe fn shmat(&self, id: i32, addr: usize, flags: i32) -> Result<*mut u8> {
+        // SAFETY: the caller's promise about SHM_REMAP.
+        unsafe { segment::shmat(self.member, id, addr, flags) }.map(|at| at as *mut u8)
+    }
+
+    unsafe fn shmdt(&self, addr: usize) -> Result<()> {
+        // SAFETY: the caller's promise that nothing uses the memory afterwards.
+        unsafe { segment::shmdt(self.member, addr) }
+    }
+
+    fn shm_stat(&self, id: i32, by: StatBy) -> Result<(i32, ShmidDs)> {
+        segment::stat(self.member, id, by)
+    }
+
+    fn shm_set(&self, id: i32, change: PermChange) -> Result<()> {
+        segment::set(self.member, id, change)
+    }
+
+    fn shm_remove(&self, id: i32) -> Result<()> {
+        segment::remove(self.member, id)
+    }
+
+    fn shm_lock(&self, id: i32, lock: bool) -> Result<()> {
+        segment::lock(self.member, id, lock)
+    }
+
+    fn shm_limits(&self) -> Result<(i32, ShmInfoLimits)> {
+        segment::limits(self.member)
+    }
+
+    fn shm_usage(&self) -> Result<(i32, ShmInfoUsage)> {
+        segment::usage(self.member)
+    }
+
+    unsafe fn munmap(&self, addr: usize, len: usize) -> Result<()> {
+        // SAFETY: the caller's promise that nothing uses the range afterwards.
+        unsafe { process::munmap(addr, len) }
+    }
+}

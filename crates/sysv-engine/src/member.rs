@@ -1,0 +1,294 @@
+//! A process's membership in a namespace: the mapped files, its record, and what only it knows.
+
+#![allow(unsafe_code)]
+
+use core::ffi::CStr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use crate::abi::PAGE_SIZE;
+use crate::attachments::{LocalAttachment, Template};
+use crate::errno::{Errno, Result};
+use crate::identity::Identity;
+use crate::limits::{Limits, LimitsPage};
+use crate::live::{LazyLive, ProofOfLife};
+use crate::lock::Tag;
+use crate::namespace::{self, Join, JoinError, Mapped};
+use crate::page_vec::PageVec;
+use crate::path::PathBuf;
+use crate::private_lock::{PrivateGuard, PrivateLock};
+use crate::process;
+use crate::sys;
+use crate::table::Table;
+
+/// What [`Presence::state`] says: zero is what a child sees that was forked behind our back.
+const ABSENT: u32 = 0;
+/// The process has a record of its own.
+const PRESENT: u32 = 1;
+
+/// A page that the kernel wipes in every forked child, however it was forked (`MADV_WIPEONFORK`).
+#[repr(C, align(4096))]
+struct Presence {
+    state: AtomicU32,
+}
+
+/// A process's membership in one namespace.
+pub(crate) struct Member {
+    mapped: Mapped,
+    presence: *const Presence,
+    /// The record's [`Tag`] as a word.
+    tag: AtomicU32,
+    identity: AtomicU64,
+    /// The process whose threads `private` is among.
+    lock_owner: AtomicU32,
+    /// Spinning helps: another processor can make progress.
+    pub(crate) spin: bool,
+    /// What the process's threads change in turns.
+    pub(crate) private: PrivateLock<Private>,
+    /// [`Engine`](crate::Engine) handles on it. Changed under `process::MEMBERS`.
+    pub(crate) handles: AtomicU32,
+}
+
+// SAFETY: the pointers lead to mapped memory of atomics that stays as long as the member does; `private` is a lock.
+unsafe impl Sync for Member {}
+// SAFETY: as above; nothing belongs to a thread.
+unsafe impl Send for Member {}
+
+/// What only this process knows, and its threads change in turns.
+pub(crate) struct Private {
+    /// What the process has attached, by pieces that are still mapped.
+    pub attachments: PageVec<LocalAttachment>,
+    /// Mappings from which further attachments are duplicated.
+    pub templates: PageVec<Template>,
+    /// Keeps the lock on the record's byte.
+    pub proof: Option<ProofOfLife>,
+    /// What a `fork` in progress has prepared for the child.
+    pub child: Option<process::PreparedChild>,
+}
+
+impl Member {
+    /// Opens the namespace and enrols the process.
+    pub(crate) fn join(mapped: Mapped) -> core::result::Result<&'static Member, JoinError> {
+        let system = JoinError::system;
+        let pages = size_of::<Member>().next_multiple_of(PAGE_SIZE);
+        let presence = sys::map_anonymous(PAGE_SIZE).map_err(system("mapping a page"))?;
+        sys::madvise_fork(presence, PAGE_SIZE, libc::MADV_WIPEONFORK).map_err(system("preparing for fork"))?;
+        let memory = sys::map_anonymous(pages).map_err(system("mapping a page"))? as *mut Member;
+        // SAFETY: the new mapping is large enough, aligned to a page, and nobody else's.
+        let member = unsafe {
+            memory.write(Member {
+                mapped,
+                presence: presence as *const Presence,
+                tag: AtomicU32::new(0),
+                identity: AtomicU64::new(0),
+                lock_owner: AtomicU32::new(sys::getpid()),
+                spin: sys::processors() > 1,
+                private: PrivateLock::new(Private {
+                    attachments: PageVec::new(),
+                    templates: PageVec::new(),
+                    proof: None,
+                    child: None,
+                }),
+                handles: AtomicU32::new(1),
+            });
+            &*memory
+        };
+        let enrolled = process::enrol(member, &mut member.private.lock());
+        enrolled.map(|()| member).map_err(|error| {
+            // SAFETY: nobody else knows the member yet.
+            unsafe { member.free() };
+            error
+        })
+    }
+
+    /// Unmaps everything of it, itself included.
+    ///
+    /// # Safety
+    /// No reference to the member may be used afterwards.
+    pub(crate) unsafe fn free(&self) {
+        let memory = core::ptr::from_ref(self).cast_mut();
+        // SAFETY: `join` mapped these; the caller vouches that nothing refers to them.
+        unsafe {
+            self.mapped.unmap();
+            let _ = sys::munmap(self.presence as usize, PAGE_SIZE);
+            core::ptr::drop_in_place(memory);
+            let _ = sys::munmap(memory as usize, size_of::<Member>().next_multiple_of(PAGE_SIZE));
+        }
+    }
+
+    /// Begins a call: a child that was forked behind our back enrols itself first.
+    #[inline]
+    pub(crate) fn enter(&self) -> Result<()> {
+        if self.presence().state.load(Acquire) == PRESENT {
+            Ok(())
+        } else {
+            process::enrol_again(self)
+        }
+    }
+
+    fn presence(&self) -> &Presence {
+        // SAFETY: mapped by `join`, as long as the member.
+        unsafe { &*self.presence }
+    }
+
+    pub(crate) fn is_present(&self) -> bool {
+        self.presence().state.load(Acquire) == PRESENT
+    }
+
+    /// Says that the process has (or no longer has) a record of its own.
+    pub(crate) fn set_present(&self, present: bool) {
+        self.presence()
+            .state
+            .store(if present { PRESENT } else { ABSENT }, Release);
+    }
+
+    /// The table. What it holds is untrusted.
+    #[inline]
+    pub(crate) fn table(&self) -> &Table {
+        // SAFETY: mapped by `namespace::open` at the table's full size, as long as the member; atomics only.
+        unsafe { &*self.mapped.table }
+    }
+
+    /// The limits in force at this moment.
+    pub(crate) fn limits(&self) -> Limits {
+        let page: &LimitsPage = {
+            // SAFETY: mapped by `namespace::open`, as long as the member; atomics only.
+            unsafe { &*self.mapped.limits }
+        };
+        page.load()
+    }
+
+    pub(crate) fn directory(&self) -> &CStr {
+        self.mapped.directory.as_c_str()
+    }
+
+    /// What the namespace is, whatever it is called.
+    pub(crate) fn namespace_identity(&self) -> (u64, u64) {
+        self.mapped.identity
+    }
+
+    /// Whether the namespace is for several users.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.mapped.shared
+    }
+
+    /// The process's tag.
+    #[inline]
+    pub(crate) fn tag(&self) -> Tag {
+        // A present member's word is never zero.
+        Tag::from_word(self.tag.load(Relaxed)).unwrap_or(Tag::new(0, 0))
+    }
+
+    pub(crate) fn set_tag(&self, tag: Tag) {
+        self.tag.store(tag.word(), Relaxed);
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::from_word(self.identity.load(Relaxed))
+    }
+
+    pub(crate) fn set_identity(&self, identity: Identity) {
+        self.identity.store(identity.word(), Relaxed);
+    }
+
+    /// The file `live`, to be opened if a question needs it.
+    pub(crate) fn lazy_live(&self) -> LazyLive<'_> {
+        LazyLive::new(self.directory())
+    }
+
+    /// Whether the process with this tag lives.
+    pub(crate) fn is_alive(&self, tag: Tag, live: &LazyLive<'_>) -> bool {
+        if tag == self.tag() {
+            return true;
+        }
+        let Some(record) = self.table().processes.get(tag.index()) else {
+            return false;
+        };
+        tag.is_of_generation(record.generation.load(Acquire)) && live.holds(tag.index())
+    }
+
+    /// The file of an object.
+    pub(crate) fn object_path(&self, kind: &str, id: i32) -> Result<PathBuf> {
+        let mut path = PathBuf::join(self.directory(), kind.as_bytes())?;
+        let mut digits = [0u8; 12];
+        let mut at = digits.len();
+        let mut rest = id.unsigned_abs();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        path.push(b"/")?;
+        path.push(&digits[at..])?;
+        Ok(path)
+    }
+
+    /// The private lock's state is this process's.
+    pub(crate) fn own_lock(&self) {
+        self.lock_owner.store(sys::getpid(), Relaxed);
+    }
+
+    /// Whether the private lock's state was inherited from another process; `true` for one thread of this one only.
+    pub(crate) fn inherit_lock(&self) -> bool {
+        let pid = sys::getpid();
+        self.lock_owner.swap(pid, Relaxed) != pid
+    }
+
+    /// Makes sure that record `index` of an array in the table has file pages under it.
+    ///
+    /// # Errors
+    /// `ENOSPC` where the file system is full.
+    pub(crate) fn back(
+        &self,
+        backed: &AtomicU32,
+        index: usize,
+        array: usize,
+        record: usize,
+        count: usize,
+    ) -> Result<()> {
+        const STEP: usize = 64 * 1024;
+        let have = (backed.load(Relaxed) as usize).min(count);
+        if index < have {
+            return Ok(());
+        }
+        let want = (index + 1).next_multiple_of(STEP / record).min(count);
+        let file = sys::open(PathBuf::join(self.directory(), b"table")?.as_c_str(), libc::O_RDWR, 0)?;
+        namespace::allocate(&file, (array + have * record) as u64, ((want - have) * record) as u64)?;
+        backed.fetch_max(want as u32, Relaxed);
+        Ok(())
+    }
+
+    /// What the process's threads change in turns; signals are blocked meanwhile.
+    pub(crate) fn lock_private(&self) -> PrivateGuard<'_, Private> {
+        self.private.lock()
+    }
+}
+
+/// Finds the process's membership in the namespace, or makes it one.
+pub(crate) fn find_or_join(directory: &CStr, how: Join) -> core::result::Result<&'static Member, JoinError> {
+    process::watch_forks();
+    let mapped = namespace::open(directory, how)?;
+    let mut members = process::MEMBERS.lock();
+    if let Some(member) = members
+        .as_slice()
+        .iter()
+        .find(|m| m.namespace_identity() == mapped.identity)
+    {
+        member.handles.fetch_add(1, Relaxed);
+        // SAFETY: just mapped; nobody refers to it.
+        unsafe { mapped.unmap() };
+        return Ok(member);
+    }
+    let no_memory = JoinError::system("keeping the membership");
+    if members.reserve_one().is_err() {
+        // SAFETY: as above.
+        unsafe { mapped.unmap() };
+        return Err(no_memory(Errno::ENOMEM));
+    }
+    let member = Member::join(mapped)?;
+    members.push(member).map_err(no_memory)?;
+    Ok(member)
+}

@@ -1,0 +1,136 @@
+//! What the dead left: attachments that nobody has any more, and segments that only waited for them to go.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::{LockedSegments, backing};
+use crate::identity::Identity;
+use crate::lock::Tag;
+use crate::registry::{Phase, Registry, State, adjust32, adjust64};
+use crate::sys;
+use crate::table::SegmentSlot;
+
+/// Doomed segments that one call looks after. The next call goes on with the lowest ones that are left.
+const SWEPT_PER_CALL: usize = 64;
+
+impl LockedSegments<'_> {
+    /// Drops the attachments of dead processes from a segment; returns how many are left.
+    pub(super) fn reap(&self, number: usize) -> u64 {
+        let mut left = 0;
+        // The owners of neighbouring records are often the same.
+        let mut known: Option<(Tag, bool)> = None;
+        self.for_each_of_segment(number, &mut |index, owner, _| {
+            let alive = match known {
+                Some((tag, alive)) if tag == owner => alive,
+                _ => self.is_alive(owner),
+            };
+            known = Some((owner, alive));
+            if alive {
+                left += 1;
+            } else {
+                let identity = self.identity_of(owner);
+                self.drop_record(index, owner);
+                self.note_detach(number, identity);
+            }
+        });
+        left
+    }
+
+    fn identity_of(&self, tag: Tag) -> Identity {
+        let word = self
+            .table()
+            .processes
+            .get(tag.index())
+            .map_or(0, |record| record.identity.load(Relaxed));
+        Identity::from_word(word)
+    }
+
+    fn note_detach(&self, number: usize, by: Identity) {
+        if let Some(slot) = self.registry().slots.get(number) {
+            slot.dtime.store(sys::now(), Relaxed);
+            slot.last.store(by.word(), Relaxed);
+        }
+    }
+
+    /// Drops one attachment of a living process, and the segment if it was doomed and this was its last.
+    pub(crate) fn detach(&self, number: usize, record: usize, owner: Tag, by: Identity) {
+        self.drop_record(record, owner);
+        self.note_detach(number, by);
+        self.destroy_if_unused(number);
+    }
+
+    /// Destroys a doomed segment that nobody has attached any more.
+    pub(crate) fn destroy_if_unused(&self, number: usize) {
+        let registry = self.registry();
+        let Some(slot) = registry.slots.get(number) else { return };
+        let state = slot.head.state();
+        if state.phase == Phase::Doomed && self.reap(number) == 0 {
+            self.destroy(&registry, number, slot, state);
+        }
+    }
+
+    /// Removes a segment that nobody has attached.
+    pub(super) fn destroy(
+        &self,
+        registry: &Registry<'_, SegmentSlot>,
+        number: usize,
+        slot: &SegmentSlot,
+        state: State,
+    ) {
+        registry.unlink_key(number, slot.head.key(state));
+        registry.mark_doomed(number, false);
+        adjust32(&registry.header.in_use, -1);
+        adjust64(&registry.header.total, -(backing::pages(slot) as i64));
+        adjust64(&registry.header.promised, -(backing::promised(slot) as i64));
+        let state = State {
+            phase: Phase::Dying,
+            ..state
+        };
+        slot.head.set_state(state);
+        self.finish_dying(number, slot, state);
+    }
+
+    /// Frees the memory of removed segments whose last user died: done by every call while there are any doomed ones,
+    /// so that the memory is back after the next call of anybody.
+    pub(super) fn sweep_doomed(&self) {
+        let registry = self.registry();
+        if registry.header.doomed.load(Relaxed) == 0 {
+            return;
+        }
+        for number in registry.doomed_numbers().take(SWEPT_PER_CALL) {
+            self.destroy_if_unused(number);
+        }
+    }
+
+    /// As [`sweep_doomed`](Self::sweep_doomed), for all of them, and for every other attachment of the dead.
+    pub(crate) fn sweep_all(&self) {
+        let registry = self.registry();
+        for number in registry.used_numbers() {
+            let Some(slot) = registry.slots.get(number) else {
+                continue;
+            };
+            let state = slot.head.state();
+            match state.phase {
+                Phase::Live => drop(self.reap(number)),
+                Phase::Doomed => self.destroy_if_unused(number),
+                Phase::Making | Phase::Dying => self.finish_dying(number, slot, state),
+                Phase::Free => {}
+            }
+        }
+    }
+
+    /// Drops every attachment of the dead owners of process record `index`; `heir` is the record's living owner, if it
+    /// has one.
+    pub(crate) fn drop_attachments_of(&self, index: usize, heir: Option<Tag>) {
+        // One at a time from the list's head: dropping one may destroy a segment and with it others of the list.
+        loop {
+            let mut first = None;
+            self.for_each_of_process(index, &mut |record, owner, found| {
+                if first.is_none() && Some(owner) != heir {
+                    first = Some((record, owner, found.slot.load(Relaxed) as usize));
+                }
+            });
+            let Some((record, owner, slot)) = first else { return };
+            self.detach(slot, record, owner, self.identity_of(owner));
+        }
+    }
+}

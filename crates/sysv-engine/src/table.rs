@@ -1,0 +1,273 @@
+//! The table: what all members of a namespace share, every byte of it.
+//!
+//! Only atomics stand here, so that a reference to the mapped table stays sound whatever other
+//! processes write, and only plain integers, so that every bit pattern is a value. Each value is
+//! *untrusted input*: indexes and lengths are checked where they are used.
+//!
+//! What commits and what is derived, and how recovery rebuilds it, is drawn in `docs/layout.md`.
+
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+
+/// The table's first eight bytes.
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SYSVIPC\0");
+
+/// The version of this layout. Any change of a size, an offset or a rule takes the next number.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Processes that may be members at once.
+pub(crate) const PROCESSES: usize = 16384;
+/// Segments that may exist at once: the indexes that the kernel's default limit leaves free.
+pub(crate) const SEGMENTS: usize = 16384;
+/// Attachments of all processes together.
+pub(crate) const ATTACHMENTS: usize = 262_144;
+/// Hash buckets of a key index.
+pub(crate) const BUCKETS: usize = 4096;
+
+/// The index part of the first segment's identifier. A kernel with its default limits hands out none
+/// that high, so an identifier that strays to the other facility fails cleanly.
+pub(crate) const FIRST_SEGMENT_INDEX: i32 = 16384;
+
+/// Header flag: made for several users.
+pub(crate) const FLAG_SHARED: u32 = 1;
+
+/// The first page: what a joining process checks before it believes anything else.
+#[repr(C, align(4096))]
+pub(crate) struct Header {
+    /// [`MAGIC`].
+    pub magic: AtomicU64,
+    /// [`LAYOUT_VERSION`] of the writer.
+    pub version: AtomicU32,
+    /// [`FLAG_SHARED`].
+    pub flags: AtomicU32,
+    /// [`FINGERPRINT`] of the writer.
+    pub fingerprint: AtomicU64,
+    /// Creation, in seconds since the Epoch.
+    pub created: AtomicI64,
+    /// User who made the namespace.
+    pub creator: AtomicU32,
+    _pad0: AtomicU32,
+    /// Process records.
+    pub processes: PoolHeader,
+    /// Attach records. Changed under the segments' lock.
+    pub attachments: PoolHeader,
+    _pad1: [AtomicU64; 2],
+    /// Segments.
+    pub segments: RegistryHeader,
+}
+
+/// Bookkeeping of an array of records.
+#[repr(C)]
+pub(crate) struct PoolHeader {
+    /// Records that have been used at some time are below this index. Never falls.
+    pub high: AtomicU32,
+    /// Records whose file pages have been allocated are below this index: touching them cannot raise
+    /// SIGBUS on a full file system. Never falls.
+    pub backed: AtomicU32,
+    /// First free record + 1, 0 for none (derived; attach records only).
+    pub free: AtomicU32,
+    /// Where the search for dead members goes on (process records only).
+    pub hand: AtomicU32,
+}
+
+/// What a mechanism's registry keeps beside its slots. All but `lock` is written by the lock's holder only.
+#[repr(C)]
+pub(crate) struct RegistryHeader {
+    /// The registry's lock: see [`crate::lock`].
+    pub lock: AtomicU32,
+    /// Objects that have an identifier (derived).
+    pub in_use: AtomicU32,
+    /// Odd while the lock's holder changes something: optimistic readers check it before and after.
+    pub version: AtomicU64,
+    /// Slots whose file pages have been allocated are below this index.
+    pub backed: AtomicU32,
+    /// Slots that have been used at some time are below this index.
+    pub high: AtomicU32,
+    /// Objects that wait for their last user to go (derived).
+    pub doomed: AtomicU32,
+    _pad: AtomicU32,
+    /// Sum of the objects' sizes: pages, semaphores or bytes (derived).
+    pub total: AtomicU64,
+    /// The change of ownership in progress.
+    pub intent: Intent,
+    /// Free bytes of the file system when it was last asked.
+    pub free_bytes: AtomicU64,
+    /// When that was, in milliseconds of the monotonic clock.
+    pub free_bytes_at: AtomicU64,
+    /// Bytes promised to all live segments together, touched or not (derived).
+    pub promised: AtomicU64,
+}
+
+/// An `IPC_SET` in progress: armed once the new values stand here, disarmed when all of them stand in the slot.
+/// Recovery applies an armed one again.
+#[repr(C)]
+pub(crate) struct Intent {
+    /// 0, or the slot's index + 1. The store of a non-zero value commits the change.
+    pub armed: AtomicU32,
+    /// The slot's state word, so that the intent cannot fall on a later object.
+    pub state: AtomicU32,
+    pub uid: AtomicU32,
+    pub gid: AtomicU32,
+    pub mode: AtomicU32,
+    _pad: AtomicU32,
+    pub ctime: AtomicI64,
+}
+
+/// Where keys and free slots are found; derived from the slots.
+#[repr(C, align(4096))]
+pub(crate) struct RegistryIndex<const WORDS: usize> {
+    /// A bit for each slot in use.
+    pub used: [AtomicU64; WORDS],
+    /// A bit for each doomed slot.
+    pub doomed: [AtomicU64; WORDS],
+    /// First slot + 1 of each chain of keys, 0 for none.
+    pub buckets: [AtomicU32; BUCKETS],
+}
+
+/// A member process.
+#[repr(C, align(128))]
+pub(crate) struct ProcessRecord {
+    /// Counts this record's owners; its low 16 bits are part of their [`Tag`](crate::lock::Tag)s. The store of
+    /// a new value ends the predecessor's claim to everything that carries its tag.
+    pub generation: AtomicU32,
+    /// 0 free, 1 in use. Whether the process *lives*, only the lock on its byte of `live` tells.
+    pub state: AtomicU32,
+    /// Process id and its namespace: see [`crate::identity`].
+    pub identity: AtomicU64,
+    /// When it joined, in seconds since the Epoch.
+    pub joined: AtomicI64,
+    /// Effective user when it joined.
+    pub uid: AtomicU32,
+    /// First attach record + 1 (derived).
+    pub attachments: AtomicU32,
+    /// The command's name, padded with NULs.
+    pub command: [AtomicU64; 4],
+    _pad: [AtomicU64; 7],
+}
+
+/// What the objects of all three mechanisms have in common.
+#[repr(C, align(64))]
+pub(crate) struct ObjectHead {
+    /// Phase in the low 8 bits, sequence number above: see [`crate::registry`]. Its store commits.
+    pub state: AtomicU32,
+    pub key: AtomicU32,
+    pub uid: AtomicU32,
+    pub gid: AtomicU32,
+    pub cuid: AtomicU32,
+    pub cgid: AtomicU32,
+    /// Nine permission bits and the mechanism's flags.
+    pub mode: AtomicU32,
+    /// Next slot + 1 in the key's chain (derived).
+    pub next: AtomicU32,
+    /// Creation or last `IPC_SET`, in seconds since the Epoch.
+    pub ctime: AtomicI64,
+    /// Creator.
+    pub creator: AtomicU64,
+    /// Creator's command, padded with NULs.
+    pub command: [AtomicU64; 4],
+    _pad: [AtomicU64; 6],
+}
+
+/// A shared memory segment.
+#[repr(C, align(256))]
+pub(crate) struct SegmentSlot {
+    pub head: ObjectHead,
+    /// Size in bytes, as it was asked for.
+    pub size: AtomicU64,
+    /// Last attach, in seconds since the Epoch.
+    pub atime: AtomicI64,
+    /// Last detach, in seconds since the Epoch.
+    pub dtime: AtomicI64,
+    /// Who attached or detached last.
+    pub last: AtomicU64,
+    /// `BACKING`, `BACKED`, `NORESERVE`: see [`crate::segment`].
+    pub flags: AtomicU32,
+    /// First attach record + 1 (derived).
+    pub attachments: AtomicU32,
+    _pad: [AtomicU64; 11],
+}
+
+/// One attachment of one segment in one process.
+#[repr(C, align(64))]
+pub(crate) struct AttachRecord {
+    /// The owner's [`Tag`](crate::lock::Tag), 0 for a free record. Its store commits.
+    pub owner: AtomicU32,
+    /// Index of the segment's slot.
+    pub slot: AtomicU32,
+    /// The slot's sequence number.
+    pub sequence: AtomicU32,
+    /// `SHM_RDONLY` and `SHM_EXEC` of the attachment.
+    pub flags: AtomicU32,
+    /// Address in the owner, 0 while it is being mapped.
+    pub address: AtomicU64,
+    /// Length in bytes.
+    pub length: AtomicU64,
+    /// Neighbours + 1 in the segment's list (derived).
+    pub segment_links: Links,
+    /// Neighbours + 1 in the process's list (derived); `next` also links free records.
+    pub process_links: Links,
+    _pad: [AtomicU64; 2],
+}
+
+/// Neighbours in a list; each is an index + 1, or 0.
+#[repr(C)]
+pub(crate) struct Links {
+    pub prev: AtomicU32,
+    pub next: AtomicU32,
+}
+
+/// The whole file `table`. Sparse: arrays cost what has been used of them.
+#[repr(C)]
+pub(crate) struct Table {
+    pub header: Header,
+    /// A bit for each process record that is in use or was when its owner died.
+    pub process_bits: [AtomicU64; PROCESSES / 64],
+    _pad: [AtomicU64; 256],
+    pub segment_index: RegistryIndex<{ SEGMENTS / 64 }>,
+    pub processes: [ProcessRecord; PROCESSES],
+    pub segments: [SegmentSlot; SEGMENTS],
+    pub attachments: [AttachRecord; ATTACHMENTS],
+}
+
+/// Bytes from the table's start that are allocated with it: header and indexes.
+pub(crate) const EAGER_BYTES: usize = offset_of!(Table, processes);
+
+/// Stands for the layout's sizes and offsets, so that two builds of one version that differ notice it.
+pub(crate) const FINGERPRINT: u64 = {
+    let facts = [
+        size_of::<Table>(),
+        offset_of!(Header, processes),
+        offset_of!(Header, segments),
+        size_of::<RegistryHeader>(),
+        offset_of!(Table, segment_index),
+        offset_of!(Table, processes),
+        offset_of!(Table, segments),
+        offset_of!(Table, attachments),
+        size_of::<ProcessRecord>(),
+        size_of::<SegmentSlot>(),
+        size_of::<AttachRecord>(),
+        size_of::<ObjectHead>(),
+        BUCKETS,
+    ];
+    // FNV-1a over the facts' words.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut i = 0;
+    while i < facts.len() {
+        hash = (hash ^ facts[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        i += 1;
+    }
+    hash
+};
+
+const _: () = {
+    assert!(size_of::<Header>() == 4096);
+    assert!(size_of::<ProcessRecord>() == 128);
+    assert!(size_of::<ObjectHead>() == 128);
+    assert!(size_of::<SegmentSlot>() == 256);
+    assert!(size_of::<AttachRecord>() == 64);
+    assert!(offset_of!(Table, process_bits) == 4096);
+    assert!(offset_of!(Table, segment_index) == 8192);
+    assert!(EAGER_BYTES % 4096 == 0);
+    assert!(offset_of!(Table, segments) % 4096 == 0);
+    assert!(offset_of!(Table, attachments) % 4096 == 0);
+};
