@@ -30,6 +30,7 @@
 pub mod abi;
 mod attachments;
 mod credentials;
+mod critical;
 mod engine;
 pub mod errno;
 mod facility;
@@ -50,6 +51,7 @@ mod sys;
 mod table;
 pub mod usercopy;
 
+pub use critical::{defers, handlers_defer};
 pub use engine::Engine;
 pub use errno::{Errno, Result};
 pub use facility::{PermChange, Segments, StatBy};

@@ -94,10 +94,9 @@ impl Member {
             &*memory
         };
         let enrolled = process::enrol(member, &mut member.private.lock());
-        enrolled.map(|()| member).map_err(|error| {
+        enrolled.map(|()| member).inspect_err(|_| {
             // SAFETY: nobody else knows the member yet.
             unsafe { member.free() };
-            error
         })
     }
 

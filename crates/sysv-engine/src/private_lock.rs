@@ -1,8 +1,5 @@
-//! A lock among the threads of one process, with signals blocked while it is held.
-//!
-//! Signals are blocked because a handler may call into the facility again, or `longjmp` away: in the middle of a
-//! critical section the first would wait for itself and the second leave the lock held for ever. A registry's
-//! lock, which other processes wait for, is only taken under this one.
+//! A lock among the threads of one process, held in a [critical section](crate::critical). A registry's lock, which other
+//! processes wait for, is only taken under this one.
 
 #![allow(unsafe_code)]
 
@@ -12,7 +9,8 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::time::Duration;
 
-use crate::sys::{self, SignalMask};
+use crate::critical::Section;
+use crate::sys;
 
 /// 0 free, 1 held, 2 held and somebody may sleep.
 pub(crate) struct PrivateLock<T> {
@@ -31,44 +29,54 @@ impl<T> PrivateLock<T> {
         }
     }
 
-    /// Blocks signals, then takes the lock.
+    /// Takes the lock.
     pub(crate) fn lock(&self) -> PrivateGuard<'_, T> {
-        let mask = SignalMask::block_all();
+        let section = Section::enter();
         if self.word.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
             while self.word.swap(2, Acquire) != 0 {
                 sys::futex_wait(&self.word, 2, Duration::from_secs(1));
             }
         }
-        PrivateGuard { lock: self, mask }
+        PrivateGuard {
+            lock: self,
+            section: Some(section),
+        }
     }
 
     /// Takes the lock over from a thread that does not exist in this process: for a forked child, which has one
     /// thread and inherited the lock held.
     pub(crate) fn seize(&self) -> PrivateGuard<'_, T> {
-        let mask = SignalMask::block_all();
+        let section = Section::enter();
         self.word.store(1, Relaxed);
-        PrivateGuard { lock: self, mask }
+        PrivateGuard {
+            lock: self,
+            section: Some(section),
+        }
     }
 }
 
 /// The lock, held.
 pub(crate) struct PrivateGuard<'l, T> {
     lock: &'l PrivateLock<T>,
-    mask: SignalMask,
+    section: Option<Section>,
 }
 
 impl<T> PrivateGuard<'_, T> {
-    /// Keeps the lock held across a `fork`; [`resume`](PrivateGuard::resume) takes it up again.
-    pub(crate) fn suspend(self) -> SignalMask {
-        let mask = self.mask;
+    /// Keeps the lock held across a `fork`, and with it the critical section; [`resume`](PrivateGuard::resume) takes both up
+    /// again.
+    pub(crate) fn suspend(mut self) -> Section {
+        let section = self.section.take();
         core::mem::forget(self);
-        mask
+        section.unwrap_or_else(Section::enter)
     }
 
     /// The guard that [`suspend`](PrivateGuard::suspend) put aside, in the process that did or in its child.
-    pub(crate) fn resume(lock: &PrivateLock<T>, mask: SignalMask) -> PrivateGuard<'_, T> {
+    pub(crate) fn resume(lock: &PrivateLock<T>, section: Section) -> PrivateGuard<'_, T> {
         debug_assert_ne!(lock.word.load(Relaxed), 0);
-        PrivateGuard { lock, mask }
+        PrivateGuard {
+            lock,
+            section: Some(section),
+        }
     }
 }
 
@@ -92,6 +100,6 @@ impl<T> Drop for PrivateGuard<'_, T> {
         if self.lock.word.swap(0, Release) == 2 {
             sys::futex_wake(&self.lock.word, 1);
         }
-        self.mask.restore();
+        // The section ends with the field, after the lock has been given back.
     }
 }

@@ -267,7 +267,7 @@ const _: () = {
     assert!(size_of::<AttachRecord>() == 64);
     assert!(offset_of!(Table, process_bits) == 4096);
     assert!(offset_of!(Table, segment_index) == 8192);
-    assert!(EAGER_BYTES % 4096 == 0);
+    assert!(EAGER_BYTES.is_multiple_of(4096));
     assert!(offset_of!(Table, segments) % 4096 == 0);
     assert!(offset_of!(Table, attachments) % 4096 == 0);
 };

@@ -9,19 +9,22 @@
 
 #![allow(unsafe_code)]
 
+use core::cell::UnsafeCell;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::MEMBERS;
 use super::enrol::{bury, claim, describe};
+use crate::critical::Section;
 use crate::errno::Result;
 use crate::identity::Identity;
 use crate::live::{Live, ProofOfLife};
 use crate::lock::Tag;
 use crate::member::{Member, Private};
+use crate::page_vec::PageVec;
 use crate::private_lock::PrivateGuard;
 use crate::segment::LockedSegments;
-use crate::sys::{self, SignalMask};
+use crate::sys;
 
 /// What `fork` has made ready for the child.
 #[derive(Clone, Copy)]
@@ -31,8 +34,13 @@ pub(crate) struct PreparedChild {
     proof: ProofOfLife,
 }
 
-/// The signals that the forking thread had blocked, while [`MEMBERS`] is held across the fork.
-static FORKING_MASK: AtomicU64 = AtomicU64::new(0);
+/// The critical section of the forking thread, while [`MEMBERS`] is held across the fork.
+static FORKING: Forking = Forking(UnsafeCell::new(None));
+
+struct Forking(UnsafeCell<Option<Section>>);
+
+// SAFETY: only the holder of `MEMBERS` looks at it.
+unsafe impl Sync for Forking {}
 
 /// Has the C library call the hooks around every `fork(3)`.
 pub(crate) fn watch_forks() {
@@ -62,10 +70,12 @@ pub fn before_fork() {
     for member in members.as_slice() {
         let mut private = member.lock_private();
         private.child = prepare_child(member, &mut private).ok().flatten();
-        // Nested in the lock on MEMBERS, whose guard keeps the thread's own mask.
-        private.suspend();
+        // Nested in the section of the lock on MEMBERS, which lasts.
+        drop(private.suspend());
     }
-    FORKING_MASK.store(members.suspend().word(), Relaxed);
+    let section = members.suspend();
+    // SAFETY: this thread holds MEMBERS.
+    unsafe { *FORKING.0.get() = Some(section) };
 }
 
 fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<PreparedChild>> {
@@ -105,15 +115,17 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
     })
 }
 
-fn resume_members() -> PrivateGuard<'static, crate::page_vec::PageVec<&'static Member>> {
-    PrivateGuard::resume(&MEMBERS, SignalMask::from_word(FORKING_MASK.load(Relaxed)))
+fn resume_members() -> PrivateGuard<'static, PageVec<&'static Member>> {
+    // SAFETY: this thread, or the one whose copy it is, holds MEMBERS.
+    let section = unsafe { (*FORKING.0.get()).take() };
+    PrivateGuard::resume(&MEMBERS, section.unwrap_or_else(Section::enter))
 }
 
 /// After a `fork`, in the parent, whether or not it succeeded.
 pub fn after_fork_in_parent() {
     let members = resume_members();
     for member in members.as_slice() {
-        let mut private = PrivateGuard::resume(&member.private, SignalMask::ALL);
+        let mut private = PrivateGuard::resume(&member.private, Section::enter());
         let Some(child) = private.child.take() else { continue };
         child.proof.release();
         // If there is no child, nothing holds its byte now. Otherwise this finds it alive and leaves it.
@@ -127,7 +139,7 @@ pub fn after_fork_in_parent() {
 pub fn after_fork_in_child() {
     let members = resume_members();
     for member in members.as_slice() {
-        let mut private = PrivateGuard::resume(&member.private, SignalMask::ALL);
+        let mut private = PrivateGuard::resume(&member.private, Section::enter());
         member.own_lock();
         let Some(child) = private.child.take() else {
             private.proof = None;

@@ -118,7 +118,7 @@ pub unsafe fn mmap(addr: usize, len: usize, prot: i32, flags: i32, fd: i32, offs
 /// As for mremap(2).
 pub unsafe fn mremap(old: usize, old_len: usize, new_len: usize, flags: i32, new: usize) -> Result<usize> {
     let fixed = flags & libc::MREMAP_FIXED != 0;
-    if !concerns(old, old_len.max(1)) && !(fixed && concerns(new, new_len)) {
+    if !(concerns(old, old_len.max(1)) || fixed && concerns(new, new_len)) {
         // SAFETY: the caller's promise.
         return unsafe { sys::mremap(old, old_len, new_len, flags, new) };
     }

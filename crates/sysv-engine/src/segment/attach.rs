@@ -46,7 +46,7 @@ impl Request {
             }
             Place::Anywhere
         } else {
-            let rounded = if addr % SHMLBA == 0 {
+            let rounded = if addr.is_multiple_of(SHMLBA) {
                 addr
             } else if flags & SHM_RND != 0 {
                 addr - addr % SHMLBA
@@ -168,10 +168,10 @@ fn claim<'m>(
         return Err(Errno::EACCES);
     }
     let len = mapped_length(slot.size.load(Relaxed));
-    if let Place::Free(at) | Place::Replace(at) = request.place {
-        if at.checked_add(len).is_none() {
-            return Err(Errno::EINVAL);
-        }
+    if let Place::Free(at) | Place::Replace(at) = request.place
+        && at.checked_add(len).is_none()
+    {
+        return Err(Errno::EINVAL);
     }
     let what = Attachment {
         slot: number,
@@ -198,10 +198,11 @@ fn claim<'m>(
 /// # Safety
 /// With [`Place::Replace`] the caller owns whatever is mapped in the range.
 unsafe fn map(member: &Member, private: &mut Private, target: &Target<'_>, request: Request) -> Result<usize> {
-    if request.place == Place::Anywhere && !request.executable {
-        if let Some(address) = duplicate(private, target, request.read_only) {
-            return Ok(address);
-        }
+    if request.place == Place::Anywhere
+        && !request.executable
+        && let Some(address) = duplicate(private, target, request.read_only)
+    {
+        return Ok(address);
     }
     let file = backing::open(member, target.slot, target.id, request.read_only).map_err(|errno| match errno {
         Errno::EACCES | Errno::EPERM => Errno::EACCES,

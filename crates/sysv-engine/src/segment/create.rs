@@ -64,12 +64,12 @@ impl LockedSegments<'_> {
         slot.head.set_state(state);
         self.fill(slot, key, size, flags, caller);
         let id = registry.id(number, state);
-        if self.member.is_shared() {
-            if let Err(errno) = backing::make_exclusively(self.member, slot, id) {
-                registry.mark_used(number, true);
-                self.finish_dying(number, slot, state);
-                return Err(memory(errno));
-            }
+        if self.member.is_shared()
+            && let Err(errno) = backing::make_exclusively(self.member, slot, id)
+        {
+            registry.mark_used(number, true);
+            self.finish_dying(number, slot, state);
+            return Err(memory(errno));
         }
         slot.head.set_state(State {
             phase: Phase::Live,

@@ -1,0 +1,170 @@
+//! Stretches of code that no signal handler of the program may interrupt: where a lock is held that others wait for.
+//!
+//! A handler may call into the facility again, or `longjmp` away. In the middle of a critical section the first would wait
+//! for itself, and the second would leave a lock held by a living process for ever.
+//!
+//! Blocking signals at the kernel costs two system calls, more than many of our calls take. Where every handler of the
+//! program is entered through a wrapper (the preloaded library interposes `sigaction` and its kin), a counter in
+//! thread-local memory does: a wrapper that finds it above zero blocks all signals in the interrupted context, sends the
+//! signal to the thread once more, and returns; the section's end then lets it in. Elsewhere signals are blocked.
+
+#![allow(unsafe_code)]
+
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
+
+use crate::sys::SignalMask;
+
+/// Whether all handlers of the program are entered through a wrapper that calls [`defers`].
+static HANDLERS_DEFER: AtomicBool = AtomicBool::new(false);
+
+/// What a thread and its own signal handlers share.
+#[repr(C)]
+struct Thread {
+    /// Critical sections that the thread is in.
+    depth: AtomicU32,
+    /// Whether a signal waits for their end.
+    deferred: AtomicU32,
+    /// The signals that the thread had blocked when the first one was deferred.
+    mask: AtomicU64,
+}
+
+// A thread-local variable without the standard library: zeroed memory in every thread's static block.
+core::arch::global_asm!(
+    ".pushsection .tbss.sysv_critical,\"awT\",@nobits",
+    ".p2align 4",
+    ".hidden sysv_critical_thread",
+    ".globl sysv_critical_thread",
+    ".type sysv_critical_thread, @object",
+    ".size sysv_critical_thread, 16",
+    "sysv_critical_thread:",
+    ".zero 16",
+    ".popsection",
+);
+
+const _: () = assert!(size_of::<Thread>() == 16);
+
+#[inline(always)]
+fn thread() -> &'static Thread {
+    let address: *const Thread;
+    // SAFETY: the initial-exec access sequence for the variable above. Its memory lives as long as the thread, starts zeroed
+    // and holds atomics; the reference does not leave the thread.
+    unsafe {
+        core::arch::asm!(
+            "mov {0}, qword ptr [rip + sysv_critical_thread@GOTTPOFF]",
+            "add {0}, qword ptr fs:[0]",
+            out(reg) address,
+            options(nostack, pure, readonly),
+        );
+        &*address
+    }
+}
+
+/// A critical section of the calling thread, which ends on drop.
+pub(crate) struct Section {
+    /// What to restore where signals had to be blocked at the kernel.
+    blocked: Option<SignalMask>,
+}
+
+impl Section {
+    /// Begins a critical section.
+    #[inline]
+    pub(crate) fn enter() -> Section {
+        if HANDLERS_DEFER.load(Relaxed) {
+            let depth = &thread().depth;
+            depth.store(depth.load(Relaxed) + 1, Relaxed);
+            // A handler of this thread sees the depth before anything that the section does.
+            compiler_fence(SeqCst);
+            Section { blocked: None }
+        } else {
+            Section {
+                blocked: Some(SignalMask::block_all()),
+            }
+        }
+    }
+}
+
+impl Drop for Section {
+    #[inline]
+    fn drop(&mut self) {
+        match self.blocked {
+            Some(mask) => mask.restore(),
+            None => {
+                let thread = thread();
+                compiler_fence(SeqCst);
+                let depth = thread.depth.load(Relaxed).saturating_sub(1);
+                thread.depth.store(depth, Relaxed);
+                compiler_fence(SeqCst);
+                if depth == 0 && thread.deferred.load(Relaxed) != 0 {
+                    let_in(thread);
+                }
+            }
+        }
+    }
+}
+
+/// Lets the signals in that came during the section.
+#[cold]
+fn let_in(thread: &Thread) {
+    thread.deferred.store(0, Relaxed);
+    SignalMask::from_word(thread.mask.load(Relaxed)).restore();
+}
+
+/// Promises that every handler which the program installs, has installed or will install is entered through a wrapper that
+/// asks [`defers`] first. Sections then cost two stores instead of two system calls.
+pub fn handlers_defer() {
+    HANDLERS_DEFER.store(true, Relaxed);
+}
+
+/// For the wrapper of the program's signal handlers: whether the signal that has just interrupted the calling thread must
+/// wait. `mask` is the interrupted context's signal mask (`uc_sigmask`).
+///
+/// If it must, all signals are now blocked in `mask`; the caller sends the signal to its own thread again, with the same
+/// `siginfo`, and returns from its handler. It is delivered when the critical section ends. Signals that a fault raises on
+/// the thread itself cannot wait and are never deferred.
+#[must_use]
+pub fn defers(signal: i32, mask: &mut u64) -> bool {
+    let thread = thread();
+    if thread.depth.load(Relaxed) == 0 || SignalMask::ALL.word() >> (signal - 1) & 1 == 0 {
+        return false;
+    }
+    if thread.deferred.swap(1, Relaxed) == 0 {
+        thread.mask.store(*mask, Relaxed);
+    }
+    *mask |= SignalMask::ALL.word();
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_waits_for_the_end_of_the_outermost_section() {
+        std::thread::spawn(|| {
+            handlers_defer();
+            let mut mask = 0;
+            assert!(!defers(libc::SIGUSR1, &mut mask));
+            let outer = Section::enter();
+            let inner = Section::enter();
+            assert!(defers(libc::SIGUSR1, &mut mask));
+            assert_eq!(mask, SignalMask::ALL.word());
+            assert!(!defers(libc::SIGSEGV, &mut mask));
+            drop(inner);
+            assert_eq!(thread().deferred.load(Relaxed), 1);
+            drop(outer);
+            assert_eq!(thread().deferred.load(Relaxed), 0);
+            HANDLERS_DEFER.store(false, Relaxed);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn each_thread_has_a_counter_of_its_own() {
+        thread().depth.store(7, Relaxed);
+        let other = std::thread::spawn(|| thread().depth.load(Relaxed)).join().unwrap();
+        assert_eq!(other, 0);
+        thread().depth.store(0, Relaxed);
+    }
+}
