@@ -6,13 +6,12 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::channel::{Channel, PATIENCE};
+use crate::process::{die_with_parent, exit_at_once};
 use crate::subject::Subject;
-use crate::trial;
 use crate::user::User;
 use crate::wire::Wire;
 
@@ -139,6 +138,20 @@ impl Child {
         assert_eq!(sent, 0, "kill: {}", std::io::Error::last_os_error());
     }
 
+    /// Stops the child and waits until it has stopped.
+    pub fn stop(&mut self) {
+        self.signal(libc::SIGSTOP);
+        // SAFETY: our own child; no status is wanted.
+        let stopped = unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::WUNTRACED) };
+        assert_eq!(stopped, self.pid, "waitpid: {}", std::io::Error::last_os_error());
+    }
+
+    /// Waits until nobody holds the other end of the channel any more: the child and those that inherited it
+    /// have ended.
+    pub fn is_abandoned(&mut self) -> bool {
+        self.channel.try_receive::<()>().is_none()
+    }
+
     /// Kills with SIGKILL and waits until the child is dead, leaving it unreaped: a zombie.
     pub fn kill_to_zombie(&mut self) {
         self.signal(libc::SIGKILL);
@@ -215,39 +228,4 @@ pub(crate) fn wait_until_dead(pid: libc::pid_t) -> bool {
     };
     // SAFETY: one valid entry.
     unsafe { libc::poll(&mut poll, 1, PATIENCE.as_millis() as i32) == 1 }
-}
-
-/// Asks for SIGKILL when the parent dies. A change of credentials forgets the wish.
-pub(crate) fn die_with_parent() {
-    // SAFETY: no pointers.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-}
-
-/// Ends this process without running any destructor.
-pub fn exit_at_once(status: i32) -> ! {
-    // SAFETY: always allowed.
-    unsafe { libc::_exit(status) }
-}
-
-/// Ends this process as `return` from `main` does: exit handlers and destructors of libraries run.
-pub fn exit_in_order() -> ! {
-    // SAFETY: a forked child with a single thread; nobody else runs exit handlers.
-    unsafe { libc::exit(0) }
-}
-
-/// Replaces this process's program. Only `channel` stays open across the call; the program finds its number
-/// as the last argument.
-pub fn execute(program: &CStr, arguments: &[&CStr], channel: &Channel) -> ! {
-    let fd = channel.as_raw_fd();
-    let number = std::ffi::CString::new(fd.to_string()).expect("digits");
-    let mut argv: Vec<*const libc::c_char> = vec![program.as_ptr()];
-    argv.extend(arguments.iter().map(|argument| argument.as_ptr()));
-    argv.extend([number.as_ptr(), std::ptr::null()]);
-    // SAFETY: `argv` is a null-terminated array of strings that live until the call.
-    unsafe {
-        libc::fcntl(fd, libc::F_SETFD, 0);
-        libc::execv(program.as_ptr(), argv.as_ptr());
-    }
-    trial::note(&format!("execv {program:?}: {}", std::io::Error::last_os_error()));
-    exit_at_once(127)
 }

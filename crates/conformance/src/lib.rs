@@ -12,6 +12,8 @@ pub mod clock;
 mod ledger;
 pub mod memory;
 mod place;
+pub mod process;
+pub mod program;
 pub mod segment;
 mod subject;
 pub mod trial;
@@ -40,6 +42,17 @@ macro_rules! on_each_facility_unprivileged {
     ($($test:ident),* $(,)?) => {
         mod kernel_unprivileged {
             $(#[test] fn $test() { $crate::trial::run_unprivileged($crate::Facility::Kernel, super::$test); })*
+        }
+    };
+}
+
+/// As [`on_each_facility!`], for tests that are about several users: each is skipped with a message where
+/// there can be only one, and a facility for one user is left out.
+#[macro_export]
+macro_rules! on_each_shared_facility {
+    ($($test:ident),* $(,)?) => {
+        mod kernel {
+            $(#[test] fn $test() { $crate::trial::run_with_users($crate::Facility::Kernel, super::$test); })*
         }
     };
 }

@@ -144,3 +144,20 @@ pub fn limit_address_space(more: usize) {
     };
     assert_eq!(set, 0, "setrlimit: {}", std::io::Error::last_os_error());
 }
+
+/// Whether the file behind the mapping at `addr` can be opened for writing, through its entry in
+/// `/proc/self/map_files` or by its name.
+pub fn reopen_writable(addr: usize) -> bool {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc/self/maps");
+    let start = format!("{addr:x}-");
+    let line = maps.lines().find(|line| line.starts_with(&start)).expect("the mapping");
+    let range = line.split(' ').next().expect("a range");
+    let name = line
+        .find('/')
+        .map(|at| line[at..].trim_end_matches(" (deleted)").to_string());
+    let paths = [Some(format!("/proc/self/map_files/{range}")), name];
+    paths
+        .iter()
+        .flatten()
+        .any(|path| std::fs::OpenOptions::new().write(true).open(path).is_ok())
+}

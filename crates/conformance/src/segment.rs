@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_REMAP, ShmidDs};
 use sysv_engine::{Errno, Result, Segments, StatBy};
 
@@ -185,6 +187,22 @@ impl<'s> Attachment<'s> {
         unsafe { ((self.address + offset) as *mut u8).write_volatile(value) };
     }
 
+    /// The eight bytes at the start, as a counter.
+    fn as_counter(&self) -> &AtomicU64 {
+        // SAFETY: the start of a page of the attachment; every process touches it as an atomic.
+        unsafe { AtomicU64::from_ptr(self.address as *mut u64) }
+    }
+
+    /// Adds one to the counter at the start.
+    pub fn add_one(&self) {
+        self.as_counter().fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counter at the start.
+    pub fn counter(&self) -> u64 {
+        self.as_counter().load(Ordering::Relaxed)
+    }
+
     /// Stores `text` at the start.
     pub fn write(&self, text: &str) {
         text.bytes()
@@ -252,6 +270,12 @@ impl Drop for Attachment<'_> {
 }
 
 impl Subject {
+    /// `shmat` for reading and writing where the system chooses, without a guard.
+    pub fn attach_any(&self, id: i32) -> Result<usize> {
+        // SAFETY: nothing is replaced without SHM_REMAP.
+        unsafe { self.shmat(id, 0, 0) }.map(|address| address as usize)
+    }
+
     /// `shmdt` of any address.
     pub fn detach_at(&self, addr: usize) -> Result<()> {
         // SAFETY: only attachments are ever unmapped, and the tests touch them through guards that bring the

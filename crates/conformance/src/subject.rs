@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::hash_map::RandomState;
+use std::ffi::{CStr, CString};
 use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::Arc;
@@ -96,6 +97,28 @@ impl Subject {
         let keys = (0u32..).map(|n| RandomState::new().hash_one(n) as i32);
         let mut free = keys.filter(|&key| key != 0 && self.shmget(key, 0, 0).is_err());
         free.next().expect("keys are many")
+    }
+
+    /// What a program must be told to find the same facility, see [`Subject::at`].
+    pub fn address(&self) -> Vec<CString> {
+        match self.facility {
+            Facility::Kernel => vec![c"kernel".into()],
+        }
+    }
+
+    /// The facility as a process finds it that has inherited nothing.
+    pub fn at(address: &[&CStr]) -> Subject {
+        let (facility, calls): (_, Box<dyn Segments + Send + Sync>) = match address {
+            [kind] if *kind == c"kernel" => (Facility::Kernel, Box::new(Kernel)),
+            _ => panic!("no facility at {address:?}"),
+        };
+        // Whoever started the program cleans up.
+        Subject {
+            facility,
+            calls,
+            alone: true,
+            ledger: Arc::new(Ledger::new()),
+        }
     }
 
     /// Tells the facility that this process's credentials changed behind its back.

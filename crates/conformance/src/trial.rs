@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use crate::child::die_with_parent;
 use crate::ledger::Ledger;
 use crate::place::Place;
+use crate::process::{die_with_parent, exit_at_once};
 use crate::subject::{Facility, Subject};
 use crate::user::User;
 
@@ -38,6 +38,15 @@ pub fn run(facility: Facility, body: fn(&Subject)) {
 pub fn run_unprivileged(facility: Facility, body: fn(&Subject)) {
     let user = User::can_be_changed().then_some(User::ALICE);
     supervise(facility, user, LIMIT, body);
+}
+
+/// [`run`] for a body that needs other users; skipped with a message where there can be none.
+pub fn run_with_users(facility: Facility, body: fn(&Subject)) {
+    supervise(facility, None, LIMIT, |subject| {
+        if subject.admits_other_users() {
+            body(subject);
+        }
+    });
 }
 
 /// [`run`] with a time limit of one's own.
@@ -64,7 +73,7 @@ fn supervise(facility: Facility, user: Option<User>, limit: Duration, body: impl
             die_with_parent();
             body(&subject);
         }));
-        crate::child::exit_at_once(i32::from(outcome.is_err()));
+        exit_at_once(i32::from(outcome.is_err()));
     }
     drop(ours);
     let ending = wait_within(pid, limit);
@@ -213,7 +222,10 @@ mod tests {
             let mut killed = Child::fork(|_| std::thread::sleep(LIMIT));
             killed.signal(libc::SIGTERM);
             assert_eq!(killed.wait(), Ending::Killed(libc::SIGTERM));
-            assert_eq!(Child::fork(|_| crate::child::exit_at_once(3)).wait(), Ending::Exited(3));
+            assert_eq!(
+                Child::fork(|_| crate::process::exit_at_once(3)).wait(),
+                Ending::Exited(3)
+            );
         });
     }
 }

@@ -52,16 +52,39 @@ impl User {
 
     /// Becomes this user for good. Only for a process made for the purpose.
     pub fn become_for_good(&self) {
+        self.change(self.uid, self.uid);
+    }
+
+    /// Becomes this user until [`User::ROOT`] is become again: real and saved user stay root.
+    pub fn become_for_now(&self) {
+        self.change(0, 0);
+    }
+
+    /// Becomes this user with another real and saved one.
+    pub fn become_effectively(&self, real: u32) {
+        self.change(real, real);
+    }
+
+    fn change(&self, real: u32, saved: u32) {
+        let checked = |name: &str, result: i64| {
+            assert_eq!(result, 0, "{name}: {}", std::io::Error::last_os_error());
+        };
+        // Back to root first, if that is where we may go: only root changes groups.
+        let keep = u32::MAX;
         // The raw calls change this thread alone, which is the whole of a forked child; the C library's
         // wrappers would signal threads that the child does not have.
-        // SAFETY: `groups` is valid for its length; the other calls take no pointers.
+        // SAFETY: no pointers but `groups`, which is valid for its length.
         unsafe {
-            let groups = libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr());
-            assert_eq!(groups, 0, "setgroups: {}", std::io::Error::last_os_error());
-            let gid = libc::syscall(libc::SYS_setresgid, self.gid, self.gid, self.gid);
-            assert_eq!(gid, 0, "setresgid: {}", std::io::Error::last_os_error());
-            let uid = libc::syscall(libc::SYS_setresuid, self.uid, self.uid, self.uid);
-            assert_eq!(uid, 0, "setresuid: {}", std::io::Error::last_os_error());
+            libc::syscall(libc::SYS_setresuid, keep, 0, keep);
+            checked(
+                "setgroups",
+                libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr()),
+            );
+            checked(
+                "setresgid",
+                libc::syscall(libc::SYS_setresgid, self.gid, self.gid, self.gid),
+            );
+            checked("setresuid", libc::syscall(libc::SYS_setresuid, real, self.uid, saved));
         }
     }
 }
@@ -80,7 +103,10 @@ pub fn set_umask(mask: u32) {
 
 /// Limits the memory that this process may lock (`RLIMIT_MEMLOCK`), in bytes, for good.
 pub fn limit_locked_memory(bytes: usize) {
-    let limit = libc::rlimit { rlim_cur: bytes as u64, rlim_max: bytes as u64 };
+    let limit = libc::rlimit {
+        rlim_cur: bytes as u64,
+        rlim_max: bytes as u64,
+    };
     // SAFETY: a valid structure.
     let set = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
     assert_eq!(set, 0, "setrlimit: {}", std::io::Error::last_os_error());

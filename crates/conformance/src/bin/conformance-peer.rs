@@ -1,0 +1,5 @@
+//! What the conformance suite executes where `execve` is the subject.
+
+fn main() {
+    conformance::program::serve();
+}
