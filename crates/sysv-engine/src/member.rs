@@ -206,9 +206,9 @@ impl Member {
         tag.is_of_generation(record.generation.load(Acquire)) && live.holds(tag.index())
     }
 
-    /// The file of an object.
-    pub(crate) fn object_path(&self, kind: &str, id: i32) -> Result<PathBuf> {
-        let mut path = PathBuf::join(self.directory(), kind.as_bytes())?;
+    /// Calls `f` with the name of an object's file. The name is built where it is used: moving a buffer of its size about
+    /// costs more than some of the system calls.
+    pub(crate) fn with_object_path<T>(&self, kind: &str, id: i32, f: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
         let mut digits = [0u8; 12];
         let mut at = digits.len();
         let mut rest = id.unsigned_abs();
@@ -220,9 +220,13 @@ impl Member {
                 break;
             }
         }
+        let mut path = PathBuf::new();
+        path.push(self.directory().to_bytes())?;
+        path.push(b"/")?;
+        path.push(kind.as_bytes())?;
         path.push(b"/")?;
         path.push(&digits[at..])?;
-        Ok(path)
+        f(path.as_c_str())
     }
 
     /// The private lock's state is this process's.

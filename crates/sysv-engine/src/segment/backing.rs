@@ -1,5 +1,6 @@
 //! A segment's file: made, given its owner and mode, opened, removed, and the memory that it promises.
 
+use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::{BACKED, BACKING, FILE_LAGS, LockedSegments, NORESERVE};
@@ -8,7 +9,6 @@ use crate::attachments::mapped_length;
 use crate::credentials::Ownership;
 use crate::errno::{Errno, Result};
 use crate::member::Member;
-use crate::path::PathBuf;
 use crate::registry::{Phase, State};
 use crate::sys::{self, Fd};
 use crate::table::SegmentSlot;
@@ -32,45 +32,44 @@ fn file_mode(owner: &Ownership) -> u32 {
     owner.mode & 0o666
 }
 
-pub(super) fn path(member: &Member, id: i32) -> Result<PathBuf> {
-    member.object_path("shm", id)
+fn with_path<T>(member: &Member, id: i32, f: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
+    member.with_object_path("shm", id, f)
 }
 
 /// Makes the file of a new segment in a namespace for several users: it must belong to the creator from the start.
 pub(super) fn make_exclusively(member: &Member, slot: &SegmentSlot, id: i32) -> Result<()> {
     slot.flags.fetch_or(BACKING, Relaxed);
-    let file = sys::open(
-        path(member, id)?.as_c_str(),
-        libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
-        0o600,
-    )?;
+    let file = with_path(member, id, |path| {
+        sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
+    })?;
     give_form(&file, slot)
 }
 
 /// Opens the file for an attachment, and makes it first if the segment has none yet.
 pub(super) fn open(member: &Member, slot: &SegmentSlot, id: i32, read_only: bool) -> Result<Fd> {
-    let path = path(member, id)?;
     let access = if read_only { libc::O_RDONLY } else { libc::O_RDWR };
-    if slot.flags.load(Relaxed) & BACKED != 0 {
-        let file = sys::open(path.as_c_str(), access, 0)?;
-        // Others may have cut the file short, and touching what is missing would raise SIGBUS.
-        if member.is_shared() && (sys::fstat(&file)?.st_size as usize) < mapped_length(slot.size.load(Relaxed)) {
+    with_path(member, id, |path| {
+        if slot.flags.load(Relaxed) & BACKED != 0 {
+            let file = sys::open(path, access, 0)?;
+            // Others may have cut the file short, and touching what is missing would raise SIGBUS.
+            if member.is_shared() && (sys::fstat(&file)?.st_size as usize) < mapped_length(slot.size.load(Relaxed)) {
+                return Err(Errno::EIDRM);
+            }
+            return Ok(file);
+        }
+        if member.is_shared() {
             return Err(Errno::EIDRM);
         }
-        return Ok(file);
-    }
-    if member.is_shared() {
-        return Err(Errno::EIDRM);
-    }
-    // Said before it is done, so that whoever removes the segment looks for a file.
-    slot.flags.fetch_or(BACKING, Relaxed);
-    let file = sys::open(path.as_c_str(), libc::O_RDWR | libc::O_CREAT, 0o600)?;
-    give_form(&file, slot)?;
-    if read_only {
-        sys::open(path.as_c_str(), access, 0)
-    } else {
-        Ok(file)
-    }
+        // Said before it is done, so that whoever removes the segment looks for a file.
+        slot.flags.fetch_or(BACKING, Relaxed);
+        let file = sys::open(path, libc::O_RDWR | libc::O_CREAT, 0o600)?;
+        give_form(&file, slot)?;
+        if read_only {
+            sys::open(path, access, 0)
+        } else {
+            Ok(file)
+        }
+    })
 }
 
 /// Length and mode, then the word that both are right. The mode last: until then the owner can open the file again.
@@ -89,9 +88,7 @@ pub(super) fn resident(member: &Member, slot: &SegmentSlot, id: i32) -> u64 {
     if slot.flags.load(Relaxed) & BACKING == 0 {
         return 0;
     }
-    path(member, id)
-        .and_then(|path| sys::stat(path.as_c_str(), false))
-        .map_or(0, |st| st.st_blocks as u64 * 512)
+    with_path(member, id, |path| sys::stat(path, false)).map_or(0, |st| st.st_blocks as u64 * 512)
 }
 
 impl LockedSegments<'_> {
@@ -156,13 +153,13 @@ impl LockedSegments<'_> {
             return;
         }
         let owner = slot.head.ownership();
-        let matched = path(self.member, self.registry().id(number, state)).and_then(|path| {
-            let st = sys::stat(path.as_c_str(), false)?;
+        let matched = with_path(self.member, self.registry().id(number, state), |path| {
+            let st = sys::stat(path, false)?;
             if (st.st_uid, st.st_gid) != (owner.uid, owner.gid) {
-                sys::chown(path.as_c_str(), owner.uid, owner.gid)?;
+                sys::chown(path, owner.uid, owner.gid)?;
             }
             if st.st_mode & 0o7777 != file_mode(&owner) {
-                sys::chmod(path.as_c_str(), file_mode(&owner))
+                sys::chmod(path, file_mode(&owner))
             } else {
                 Ok(())
             }
@@ -179,7 +176,7 @@ impl LockedSegments<'_> {
     pub(super) fn finish_dying(&self, number: usize, slot: &SegmentSlot, state: State) {
         let registry = self.registry();
         if slot.flags.load(Relaxed) & BACKING != 0 {
-            let removed = path(self.member, registry.id(number, state)).and_then(|path| sys::unlink(path.as_c_str()));
+            let removed = with_path(self.member, registry.id(number, state), sys::unlink);
             match removed {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(_) => return,
