@@ -77,6 +77,19 @@ impl Engine {
         Ok(())
     }
 
+    /// `shmat` that also says how many bytes of the segment are mapped at the address. The length was read before the
+    /// segment was mapped and is that of the mapping: nothing that another member writes changes it.
+    ///
+    /// # Safety
+    /// As [`Segments::shmat`].
+    ///
+    /// # Errors
+    /// As [`Segments::shmat`].
+    pub unsafe fn attach(&self, id: i32, addr: usize, flags: i32) -> Result<(*mut u8, usize)> {
+        // SAFETY: the caller's promise about SHM_REMAP.
+        unsafe { segment::shmat(self.member, id, addr, flags) }.map(|(at, len)| (at as *mut u8, len))
+    }
+
     /// Calls `each` with every segment, lowest index first.
     ///
     /// # Errors
@@ -141,7 +154,7 @@ impl Segments for Engine {
 
     unsafe fn shmat(&self, id: i32, addr: usize, flags: i32) -> Result<*mut u8> {
         // SAFETY: the caller's promise about SHM_REMAP.
-        unsafe { segment::shmat(self.member, id, addr, flags) }.map(|at| at as *mut u8)
+        unsafe { self.attach(id, addr, flags) }.map(|(at, _)| at)
     }
 
     unsafe fn shmdt(&self, addr: usize) -> Result<()> {

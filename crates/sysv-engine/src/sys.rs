@@ -127,6 +127,17 @@ pub(crate) fn unlink(path: &CStr) -> Result<()> {
     unsafe { syscall!(SYS_unlink, path.as_ptr()) }.map(drop)
 }
 
+pub(crate) fn rmdir(path: &CStr) -> Result<()> {
+    // SAFETY: `path` is a terminated string.
+    unsafe { syscall!(SYS_rmdir, path.as_ptr()) }.map(drop)
+}
+
+/// `getdents64(2)`: the next entries, and how many bytes of them.
+pub(crate) fn getdents(fd: &Fd, buf: &mut [u8]) -> Result<usize> {
+    // SAFETY: the kernel writes at most `buf.len()` bytes.
+    unsafe { syscall!(SYS_getdents64, fd.0, buf.as_mut_ptr(), buf.len()) }
+}
+
 pub(crate) fn rename(from: &CStr, to: &CStr) -> Result<()> {
     // SAFETY: both are terminated strings.
     unsafe { syscall!(SYS_rename, from.as_ptr(), to.as_ptr()) }.map(drop)

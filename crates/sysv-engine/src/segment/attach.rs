@@ -96,14 +96,16 @@ struct Target<'m> {
     number: usize,
     state: State,
     id: i32,
+    /// Bytes of the segment, and of the mapping.
+    size: usize,
     len: usize,
 }
 
-/// `shmat`.
+/// `shmat`. Returns the address and how many bytes of the segment are mapped there.
 ///
 /// # Safety
 /// With `SHM_REMAP` the caller owns whatever is mapped in the range.
-pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) -> Result<usize> {
+pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) -> Result<(usize, usize)> {
     if id < 0 {
         return Err(Errno::EINVAL);
     }
@@ -149,7 +151,7 @@ pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) ->
         // As far as the process's limit on locked memory goes: the kernel's own attachments do not fail by it either.
         let _ = sys::mlock_on_fault(address, target.len);
     }
-    Ok(address)
+    Ok((address, target.size))
 }
 
 /// Finds the segment, checks the permission, and makes the attachment count.
@@ -167,7 +169,9 @@ fn claim<'m>(
     if !caller.permits(&slot.head.ownership(), request.access()) {
         return Err(Errno::EACCES);
     }
-    let len = mapped_length(slot.size.load(Relaxed));
+    // Read once: what is mapped is what bounds are checked against.
+    let size = slot.size.load(Relaxed);
+    let len = mapped_length(size);
     if let Place::Free(at) | Place::Replace(at) = request.place
         && at.checked_add(len).is_none()
     {
