@@ -191,6 +191,7 @@ fn claim<'m>(
             number,
             state,
             id,
+            size: (size as usize).min(len),
             len,
         },
         record,
