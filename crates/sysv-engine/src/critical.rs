@@ -25,7 +25,7 @@ struct Thread {
     depth: AtomicU32,
     /// Whether a signal waits for their end.
     deferred: AtomicU32,
-    /// The signals that the thread had blocked when the first one was deferred.
+    /// The signals that the thread had blocked when they were deferred.
     mask: AtomicU64,
 }
 
@@ -112,7 +112,7 @@ fn let_in(thread: &Thread) {
 
 /// Promises that every handler which the program installs, has installed or will install is entered through a wrapper that
 /// asks [`defers`] first. Sections then cost two stores instead of two system calls.
-pub fn handlers_defer() {
+pub(crate) fn handlers_defer() {
     HANDLERS_DEFER.store(true, Relaxed);
 }
 
@@ -123,13 +123,17 @@ pub fn handlers_defer() {
 /// `siginfo`, and returns from its handler. It is delivered when the critical section ends. Signals that a fault raises on
 /// the thread itself cannot wait and are never deferred.
 #[must_use]
-pub fn defers(signal: i32, mask: &mut u64) -> bool {
+pub(crate) fn defers(signal: i32, mask: &mut u64) -> bool {
     let thread = thread();
     if thread.depth.load(Relaxed) == 0 || SignalMask::ALL.word() >> (signal - 1) & 1 == 0 {
         return false;
     }
+    // Of several signals the outermost found the section's own mask, and it need not have come here first: what the others
+    // found includes that and what the wrappers they interrupted had blocked.
     if thread.deferred.swap(1, Relaxed) == 0 {
         thread.mask.store(*mask, Relaxed);
+    } else {
+        thread.mask.fetch_and(*mask, Relaxed);
     }
     *mask |= SignalMask::ALL.word();
     true

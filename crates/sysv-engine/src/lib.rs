@@ -45,13 +45,14 @@ mod page_vec;
 mod path;
 mod private_lock;
 pub mod process;
+pub mod procfs;
 mod registry;
 mod segment;
+pub mod signals;
 mod sys;
 mod table;
 pub mod usercopy;
 
-pub use critical::{defers, handlers_defer};
 pub use engine::Engine;
 pub use errno::{Errno, Result};
 pub use facility::{PermChange, Segments, StatBy};
