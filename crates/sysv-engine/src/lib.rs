@@ -55,9 +55,9 @@ pub mod usercopy;
 
 pub use engine::Engine;
 pub use errno::{Errno, Result};
-pub use facility::{PermChange, Segments, StatBy};
+pub use facility::{Asked, PermChange, Segments, Semaphores, StatBy};
 pub use kernel::Kernel;
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, Limits, Numbers};
 pub use namespace::{Join, JoinError, JoinErrorKind};
 pub use path::PathBuf;
 pub use segment::{AttachmentReport, SegmentReport};

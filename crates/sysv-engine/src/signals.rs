@@ -20,8 +20,8 @@ mod handler;
 mod lock;
 mod wish;
 
-pub use action::{Action, change, take_all, take_late};
 pub(crate) use action::take_faults;
+pub use action::{Action, change, take_all, take_late};
 pub use guest::after_fork_in_child;
 
 use core::sync::atomic::AtomicU32;

@@ -2,14 +2,13 @@
 
 use core::ffi::CStr;
 
+use super::create::OBJECT_DIRECTORIES;
 use super::error::{JoinError, JoinErrorKind};
 use super::open::check_table;
 use crate::errno::{Errno, Result};
 use crate::path::PathBuf;
 use crate::sys;
 
-/// Directories of object files.
-const OBJECT_DIRECTORIES: [&[u8]; 3] = [b"shm", b"sem", b"msg"];
 /// The other files. The table comes last: as long as it is there, the removal can be done again.
 const FILES: [&[u8]; 5] = [b"live", b"limits", b"limits.new", b"table.new", b"table"];
 

@@ -4,15 +4,15 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use super::LockedSegments;
 use super::records::Attachment;
-use super::{LockedSegments, backing};
 use crate::abi::{PAGE_SIZE, SHM_EXEC, SHM_LOCKED, SHM_RDONLY, SHM_REMAP, SHM_RND, SHMLBA};
 use crate::attachments::{LocalAttachment, Template, mapped_length};
 use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
 use crate::member::{Member, Private};
 use crate::process;
-use crate::registry::State;
+use crate::registry::{State, file};
 use crate::sys;
 use crate::table::SegmentSlot;
 
@@ -209,7 +209,7 @@ unsafe fn map(member: &Member, private: &mut Private, target: &Target<'_>, reque
     {
         return Ok(address);
     }
-    let file = backing::open(member, target.slot, target.id, request.read_only).map_err(|errno| match errno {
+    let file = file::open(member, target.slot, target.id, request.read_only).map_err(|errno| match errno {
         Errno::EACCES | Errno::EPERM => Errno::EACCES,
         // Somebody removed the segment's file from under it.
         Errno::ENOENT | Errno::ELOOP | Errno::EIDRM => Errno::EIDRM,
