@@ -17,6 +17,7 @@ mod report;
 mod sweep;
 
 pub(crate) use attach::{shmat, shmdt};
+pub(crate) use backing::{pages, promised};
 pub(crate) use control::{limits, lock, remove, set, stat, usage};
 pub(crate) use get::shmget;
 pub(crate) use locked::LockedSegments;
@@ -24,6 +25,8 @@ pub(crate) use moved::{move_pieces, range_gone};
 pub(crate) use records::Attachment;
 pub use report::{AttachmentReport, SegmentReport};
 pub(crate) use report::{attachments, segments};
+
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::registry::{Registry, Slot};
 use crate::table::{FIRST_SEGMENT_INDEX, ObjectHead, SegmentSlot, Table};
@@ -41,6 +44,12 @@ impl Slot for SegmentSlot {
     fn head(&self) -> &ObjectHead {
         &self.head
     }
+}
+
+/// Whether the segment's file may exist, and whether it must.
+pub(crate) fn file_flags(slot: &SegmentSlot) -> (bool, bool) {
+    let flags = slot.flags.load(Relaxed);
+    (flags & BACKING != 0, flags & BACKED != 0)
 }
 
 /// The segments' registry in the table.
