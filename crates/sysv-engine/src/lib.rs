@@ -35,6 +35,8 @@ mod engine;
 pub mod errno;
 mod facility;
 mod identity;
+#[doc(hidden)]
+pub mod inspect;
 mod kernel;
 mod limits;
 mod live;
