@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::{BACKED, BACKING, FILE_LAGS, Locked, Mechanism, State};
 use crate::errno::{Errno, Result};
+use crate::file_access;
 use crate::member::Member;
 use crate::namespace;
 use crate::sys::{self, Fd};
@@ -51,10 +52,8 @@ fn give_form<S: Mechanism>(file: &Fd, slot: &S) -> Result<()> {
     if eager > 0 {
         namespace::allocate(file, 0, eager as u64)?;
     }
-    let mode = S::file_mode(slot.head().ownership().mode);
-    if mode != 0o600 {
-        sys::fchmod(file, mode)?;
-    }
+    // Even where it is the one that the file was made with: the umask may have taken from that.
+    sys::fchmod(file, S::file_mode(slot.head().ownership().mode))?;
     slot.flags().fetch_or(BACKED, Relaxed);
     Ok(())
 }
@@ -68,17 +67,9 @@ impl<S: Mechanism> Locked<'_, S> {
         let owner = slot.head().ownership();
         let mode = S::file_mode(owner.mode);
         let id = self.registry().id(number, state);
-        let matched = self.member.with_object_path(S::DIRECTORY, id, |path| {
-            let st = sys::stat(path, false)?;
-            if (st.st_uid, st.st_gid) != (owner.uid, owner.gid) {
-                sys::chown(path, owner.uid, owner.gid)?;
-            }
-            if st.st_mode & 0o7777 != mode {
-                sys::chmod(path, mode)
-            } else {
-                Ok(())
-            }
-        });
+        let matched = self
+            .member
+            .with_object_path(S::DIRECTORY, id, |path| file_access::apply(path, &owner, mode));
         if matched.is_ok() {
             slot.flags().fetch_and(!FILE_LAGS, Relaxed);
         } else {
