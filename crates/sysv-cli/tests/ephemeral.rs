@@ -21,7 +21,7 @@ fn shell(options: &[&str], script: &str) -> (Running, PathBuf, i32) {
 fn started(command: Command) -> (Running, PathBuf, i32) {
     let mut running = Running::start(command);
     let directory = PathBuf::from(running.line());
-    assert!(directory.is_absolute() && directory.join("table").exists());
+    assert!(directory.is_absolute());
     let pid = running.line().parse().unwrap();
     (running, directory, pid)
 }
@@ -133,6 +133,7 @@ fn signals_reach_the_program_and_the_namespace_goes_with_it() {
         );
         let mut running = running;
         running.line();
+        assert!(directory.join("table").exists());
         running.signal(signal);
         assert_eq!(running.end().0.code(), Some(9), "signal {number}");
         assert!(gone(&directory));
@@ -255,4 +256,37 @@ fn the_demonstration_says_so_if_perl_is_missing() {
     assert_eq!(output.status.code(), Some(1));
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(complaint.contains("needs perl; install it"), "{complaint}");
+}
+
+/// The terminal tells the whole process group, and the command adds nothing to that.
+#[test]
+fn an_interrupt_from_the_terminal_reaches_the_program_once() {
+    let counts = r#"$| = 1; $SIG{INT} = sub { $n++ }; print "$ENV{SYSV_NAMESPACE}\nready\n"; select undef, undef, undef, 0.3;
+        select undef, undef, undef, 0.3 until $n; select undef, undef, undef, 0.3; print "interrupted $n\n"; exit 6"#;
+    let program = format!(
+        "exec {} run --ephemeral -- perl -e '{counts}'",
+        env!("CARGO_BIN_EXE_sysv")
+    );
+    if !Command::new("script")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        eprintln!("skipped: no script(1)");
+        return;
+    }
+    let mut command = Command::new("script");
+    command.args(["-qec", &program, "/dev/null"]);
+    let mut running = Running::start(command);
+    let directory = PathBuf::from(running.line());
+    assert_eq!(running.line(), "ready");
+    running.write("\x03");
+    let mut told = running.line();
+    // The terminal echoes what was typed.
+    if told.contains("^C") {
+        told = told.replace("^C", "");
+    }
+    assert_eq!(told, "interrupted 1");
+    assert_eq!(running.end().0.code(), Some(6));
+    assert!(gone(&directory));
 }
