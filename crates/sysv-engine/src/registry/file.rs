@@ -35,7 +35,14 @@ pub(crate) fn open<S: Mechanism>(member: &Member, slot: &S, id: i32, read_only: 
         }
         // Said before it is done, so that whoever removes the object looks for a file.
         slot.flags().fetch_or(BACKING, Relaxed);
-        let file = sys::open(path, libc::O_RDWR | libc::O_CREAT, 0o600)?;
+        let file = match sys::open(path, libc::O_RDWR | libc::O_CREAT, 0o600) {
+            // Somebody else gives it its form, or was killed doing so, and its mode already forbids writing.
+            Err(Errno::EACCES) => {
+                sys::chmod(path, 0o600)?;
+                sys::open(path, libc::O_RDWR, 0)?
+            }
+            other => other?,
+        };
         give_form(&file, slot)?;
         if read_only {
             sys::open(path, access, 0)
