@@ -32,6 +32,7 @@ conformance::on_each_facility! {
     flags_that_mean_nothing_to_shmget_are_ignored,
     huge_pages_that_cannot_be_had_are_refused,
     a_huge_page_size_that_does_not_exist_is_einval,
+    the_largest_file_can_be_promised_without_reservation,
     huge_page_flags_do_not_matter_for_an_existing_segment,
     no_reservation_does_not_show,
     an_identifier_is_sequence_times_ipcmni_plus_index,
@@ -45,6 +46,10 @@ conformance::on_each_facility! {
     a_full_namespace_still_opens_what_exists,
     other_users_are_refused_the_bits_they_lack,
     eexist_and_einval_come_before_eacces,
+}
+
+conformance::on_the_kernel_and_beyond_the_engine! {
+    huge_pages_that_cannot_be_had_are_promised_without_reservation,
 }
 
 conformance::on_each_facility_unprivileged! {
@@ -232,6 +237,22 @@ fn without_reservation_more_memory_than_there_is_can_be_promised(subject: &Subje
     assert_eq!(attachment.load(1 << 41), 0);
 }
 
+fn the_largest_file_can_be_promised_without_reservation(subject: &Subject) {
+    let overcommit = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
+    if overcommit.trim() == "2" {
+        return trial::note("skipped: this machine never overcommits");
+    }
+    for size in [1 << 50, 1 << 62, (1 << 63) - PAGE_SIZE, (1 << 63) - 1] {
+        let made = subject.shmget(IPC_PRIVATE, size, IPC_CREAT | SHM_NORESERVE | 0o600);
+        let segment = subject.guard(
+            made.unwrap_or_else(|errno| panic!("size {size:#x}: {errno}")),
+            IPC_PRIVATE,
+        );
+        assert_eq!(segment.stat().segsz, size as u64);
+        assert_eq!(segment.try_attach(0).map(drop), Err(Errno::ENOMEM), "size {size:#x}");
+    }
+}
+
 fn a_refused_creation_leaves_no_key_behind(subject: &Subject) {
     let key = subject.key();
     for size in [0, usize::MAX, 1 << 50] {
@@ -342,6 +363,14 @@ fn huge_pages_that_cannot_be_had_are_refused(subject: &Subject) {
         );
     }
     assert_eq!(subject.shmget(key, 0, 0), Err(Errno::ENOENT));
+}
+
+fn huge_pages_that_cannot_be_had_are_promised_without_reservation(subject: &Subject) {
+    // Whoever touches them dies of SIGBUS.
+    if no_huge_pages() && conformance::user::effective().0 == 0 {
+        let made = subject.shmget(IPC_PRIVATE, 1, IPC_CREAT | SHM_HUGETLB | SHM_NORESERVE | 0o600);
+        assert_eq!(made.map(|id| subject.guard(id, IPC_PRIVATE).stat().segsz), Ok(1));
+    }
 }
 
 fn huge_pages_without_the_right_to_them_are_refused(subject: &Subject) {

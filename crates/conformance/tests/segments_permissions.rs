@@ -40,6 +40,10 @@ conformance::on_each_shared_facility! {
     groups_that_were_dropped_count_no_more,
 }
 
+conformance::on_the_kernel_and_beyond_the_shared_engine! {
+    the_creator_may_change_the_mode_of_what_belongs_to_another,
+}
+
 const READ: u32 = 4;
 const WRITE: u32 = 2;
 
@@ -221,6 +225,32 @@ fn executing_by_others_needs_their_execute_bit(subject: &Subject) {
         });
         let expected = [reading, both].map(|allowed| if allowed { Ok(()) } else { Err(Errno::EACCES) });
         assert_eq!(seen, expected.into(), "mode {mode:o}");
+    }
+}
+
+fn the_creator_may_change_the_mode_of_what_belongs_to_another(subject: &Subject) {
+    let segment = made_by_alice(subject, 0o600);
+    give(subject, &segment, User::BOB.uid, User::BOB.gid, 0o600);
+    let set_by_alice = |mode| {
+        let change = PermChange {
+            uid: User::BOB.uid,
+            gid: User::BOB.gid,
+            mode,
+        };
+        Child::compute_as(User::ALICE, subject, || subject.shm_set(segment.id(), change))
+    };
+    let stranger = User {
+        uid: 54331,
+        gid: 54331,
+        groups: &[],
+    };
+    for mode in [0o606, 0o600, 0o604] {
+        assert_eq!(set_by_alice(mode), Ok(()));
+        assert_eq!(
+            rights_of(stranger, subject, &segment),
+            rights_by(mode & 7),
+            "mode {mode:o}"
+        );
     }
 }
 

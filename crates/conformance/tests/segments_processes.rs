@@ -1,8 +1,8 @@
 //! What fork, exec, exit and death do to attachments.
 
 use conformance::process::{
-    close_all_descriptors, die_of, execute_nothing, exit_at_once, exit_in_order, new_pid_namespace_for_children,
-    outlive_parent, raise,
+    adopt_orphans, await_orphan, close_all_descriptors, die_of, execute_nothing, exit_at_once, exit_in_order,
+    new_pid_namespace_for_children, outlive_parent, raise,
 };
 use conformance::program::{Executable, Program};
 use conformance::{By, Channel, Child, Ending, Subject, clock};
@@ -24,9 +24,9 @@ conformance::on_each_facility! {
     a_parents_death_leaves_the_childs_attachments,
     descendants_of_every_generation_count,
     a_child_that_detaches_leaves_the_others_alone,
-    a_child_made_by_the_bare_system_call_counts_while_it_only_sleeps,
     a_child_made_by_the_bare_system_call_may_use_the_facility,
     a_child_made_by_the_bare_system_call_dies_and_is_not_counted,
+    a_bare_fork_counts_as_an_attach_by_the_parent,
     execve_detaches,
     an_executed_program_attaches_for_itself,
     an_executed_program_that_dies_is_not_counted,
@@ -40,6 +40,10 @@ conformance::on_each_facility! {
     a_process_in_another_pid_namespace_counts,
     a_process_in_another_pid_namespace_sees_the_count,
     a_process_in_another_pid_namespace_is_not_counted_once_dead,
+}
+
+conformance::on_the_kernel_and_beyond_the_engine! {
+    a_child_made_by_the_bare_system_call_counts_while_it_only_sleeps,
     process_ids_are_those_of_whoever_asks,
 }
 
@@ -203,6 +207,7 @@ fn a_stopped_process_is_attached(subject: &Subject) {
 }
 
 fn an_orphan_stays_attached(subject: &Subject) {
+    adopt_orphans();
     let segment = subject.segment(1);
     let mut child = Child::fork(|parent| {
         let attachment = segment.attach();
@@ -216,20 +221,23 @@ fn an_orphan_stays_attached(subject: &Subject) {
             parent.receive::<()>();
         });
         grandchild.arrived();
+        parent.send(&grandchild.pid());
         std::mem::forget(grandchild);
         exit_at_once(0);
     });
+    let orphan = child.receive();
     assert_eq!(child.wait(), Ending::Exited(0));
     assert_eq!(segment.nattch(), 1);
     child.proceed();
     assert_eq!(child.receive::<u64>(), 1);
     assert!(segment.attach().reads("by the orphan"));
     child.proceed();
-    assert!(child.is_abandoned(), "the orphan has ended");
+    await_orphan(orphan);
     assert_eq!(segment.nattch(), 0);
 }
 
 fn a_parents_death_leaves_the_childs_attachments(subject: &Subject) {
+    adopt_orphans();
     let segment = subject.segment(1);
     let mut child = Child::fork(|parent| {
         let _attachments = [segment.attach(), segment.attach()];
@@ -239,14 +247,16 @@ fn a_parents_death_leaves_the_childs_attachments(subject: &Subject) {
             parent.receive::<()>();
         });
         grandchild.arrived();
+        parent.send(&grandchild.pid());
         raise(libc::SIGKILL);
     });
+    let orphan = child.receive();
     assert_eq!(child.wait(), Ending::Killed(libc::SIGKILL));
     assert_eq!(segment.nattch(), 2);
     segment.remove();
     assert_eq!(segment.nattch(), 2);
     child.proceed();
-    assert!(child.is_abandoned());
+    await_orphan(orphan);
     segment.assert_gone();
 }
 
@@ -324,6 +334,30 @@ fn a_child_made_by_the_bare_system_call_dies_and_is_not_counted(subject: &Subjec
     assert_eq!(segment.nattch(), 3);
     child.kill();
     assert_eq!(segment.nattch(), 1);
+}
+
+fn a_bare_fork_counts_as_an_attach_by_the_parent(subject: &Subject) {
+    let segment = subject.segment(1);
+    let mut child = Child::fork(|parent| {
+        let _attachment = segment.attach();
+        idle(parent);
+        let mut grandchild = Child::fork_by(By::BareFork, |parent| {
+            parent.send(&segment.nattch());
+            parent.receive::<()>();
+        });
+        parent.send(&grandchild.receive::<u64>());
+        parent.receive::<()>();
+    });
+    child.arrived();
+    // Now the last one is somebody else.
+    let _attachment = segment.attach();
+    clock::next_second();
+    let before = clock::now();
+    child.proceed();
+    assert_eq!(child.receive::<u64>(), 3);
+    let ds = segment.stat();
+    assert_eq!((ds.lpid, ds.nattch), (child.pid(), 3));
+    assert!((before..=clock::now()).contains(&ds.atime));
 }
 
 fn executable() -> Executable {
