@@ -93,6 +93,12 @@ pub fn new_pid_namespace_for_children() -> bool {
     made
 }
 
+/// In a child: tells the test that it is there, and waits until it may proceed.
+pub fn idle(parent: &mut Channel) {
+    parent.send(&());
+    parent.receive::<()>();
+}
+
 /// Sleeps for so many microseconds.
 pub fn pause(microseconds: u64) {
     std::thread::sleep(std::time::Duration::from_micros(microseconds));

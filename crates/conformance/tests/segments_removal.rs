@@ -1,9 +1,9 @@
 //! `IPC_RMID`: what goes at once, and what stays for as long as somebody is attached.
 
 use conformance::memory::is_mapped;
-use conformance::process::{adopt_orphans, await_orphan, exit_at_once, outlive_parent};
+use conformance::process::{adopt_orphans, await_orphan, exit_at_once, idle, outlive_parent};
 use conformance::program::{Executable, Program};
-use conformance::{Channel, Child, Ending, Segment, Subject, clock};
+use conformance::{Child, Ending, Segment, Subject, clock};
 use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPCMNI, PAGE_SIZE, SHM_DEST, SHM_RDONLY};
 use sysv_engine::{Errno, PermChange, Segments, StatBy};
 
@@ -220,11 +220,6 @@ fn the_last_detach_is_the_end(subject: &Subject) {
     assert!(!is_mapped(address));
     assert_eq!(segment.try_attach(0).map(drop), Err(Errno::EINVAL));
     assert_eq!(segment.try_remove(), Err(Errno::EINVAL));
-}
-
-fn idle(parent: &mut Channel) {
-    parent.send(&());
-    parent.receive::<()>();
 }
 
 fn any_attachment_keeps_it(subject: &Subject) {
