@@ -15,8 +15,8 @@ fn is_refused(spoil: &str, message: &str, errno: &str) {
         r#"ns=$PLACE/ns
         use "$ns" 10 >/dev/null
         {spoil}
-        contents "$PLACE" >"$PLACE.before"
         trap 'rm -f "$PLACE".*' EXIT
+        contents "$PLACE" >"$PLACE.before"
         timeout 20 "$SYSV" run --namespace "$ns" -- echo run || echo "status $?"
         (use_directly "$ns" 10) || true
         timeout 20 "$SYSV" ls --namespace "$ns" || echo "status $?"
@@ -175,8 +175,8 @@ fn one_of_another_user() {
             r#"ns=$PLACE/ns
             cp "$SYSV" "$PLACE/sysv"
             {make}
-            contents "$ns" >"$PLACE.before"
             trap 'rm -f "$PLACE".*' EXIT
+            contents "$ns" >"$PLACE.before"
             as_nobody() {{ setpriv --reuid {} --regid {} --clear-groups "$@" || echo "status $?"; }}
             as_nobody env "LD_PRELOAD=$preload" "SYSV_NAMESPACE=$ns" perl -e "$program" 10
             HOME=$PLACE as_nobody "$PLACE/sysv" run --namespace "$ns" -- echo run
