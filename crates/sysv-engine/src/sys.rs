@@ -188,14 +188,27 @@ pub(crate) fn rename(from: &CStr, to: &CStr) -> Result<()> {
     unsafe { syscall!(SYS_rename, from.as_ptr(), to.as_ptr()) }.map(drop)
 }
 
+/// An exclusive `flock(2)`, given back on drop.
+///
+/// Closing the descriptor would not do: a child that another thread forks meanwhile has a copy of it, and would wait for
+/// itself.
+pub(crate) struct Flock<'f>(&'f Fd);
+
 /// `flock(2)` with `LOCK_EX`; waits.
-pub(crate) fn flock_exclusive(fd: &Fd) -> Result<()> {
+pub(crate) fn flock_exclusive(fd: &Fd) -> Result<Flock<'_>> {
     loop {
         // SAFETY: no pointer.
         match unsafe { syscall!(SYS_flock, fd.0, libc::LOCK_EX) } {
             Err(Errno::EINTR) => {}
-            other => return other.map(drop),
+            other => return other.map(|_| Flock(fd)),
         }
+    }
+}
+
+impl Drop for Flock<'_> {
+    fn drop(&mut self) {
+        // SAFETY: no pointer.
+        let _ = unsafe { syscall!(SYS_flock, self.0.0, libc::LOCK_UN) };
     }
 }
 

@@ -24,6 +24,7 @@ use crate::member::{Member, Private};
 use crate::page_vec::PageVec;
 use crate::private_lock::PrivateGuard;
 use crate::segment::LockedSegments;
+use crate::signals;
 use crate::sys;
 
 /// What `fork` has made ready for the child.
@@ -137,6 +138,7 @@ pub fn after_fork_in_parent() {
 
 /// After a `fork`, in the child.
 pub fn after_fork_in_child() {
+    signals::after_fork_in_child();
     let members = resume_members();
     for member in members.as_slice() {
         let mut private = PrivateGuard::resume(&member.private, Section::enter());
