@@ -2,6 +2,10 @@
 //! x86-64 with the GNU C library. Facts only: nothing here computes. Padding is spelled out, so that a copy of a
 //! structure holds no byte that nobody set.
 
+mod msg;
+
+pub use msg::*;
+
 /// The key that never names an existing object: every `shmget` with it makes a new one.
 pub const IPC_PRIVATE: i32 = 0;
 

@@ -5,6 +5,10 @@
 
 #![allow(unsafe_code)]
 
+mod queues;
+
+pub use queues::Queues;
+
 use crate::abi::{ShmInfoLimits, ShmInfoUsage, ShmidDs};
 use crate::errno::Result;
 

@@ -54,7 +54,7 @@ pub mod usercopy;
 pub use critical::{defers, handlers_defer};
 pub use engine::Engine;
 pub use errno::{Errno, Result};
-pub use facility::{PermChange, Segments, StatBy};
+pub use facility::{PermChange, Queues, Segments, StatBy};
 pub use kernel::Kernel;
 pub use limits::{Limit, Limits};
 pub use namespace::{Join, JoinError, JoinErrorKind};
