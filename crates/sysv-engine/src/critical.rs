@@ -25,8 +25,10 @@ struct Thread {
     depth: AtomicU32,
     /// Whether a signal waits for their end.
     deferred: AtomicU32,
-    /// The signals that the thread had blocked when the first one was deferred.
+    /// The signals that the thread had blocked when they were deferred.
     mask: AtomicU64,
+    /// Counts the program's handlers that were entered on the thread.
+    handled: AtomicU64,
 }
 
 // A thread-local variable without the standard library: zeroed memory in every thread's static block.
@@ -36,13 +38,13 @@ core::arch::global_asm!(
     ".hidden sysv_critical_thread",
     ".globl sysv_critical_thread",
     ".type sysv_critical_thread, @object",
-    ".size sysv_critical_thread, 16",
+    ".size sysv_critical_thread, 24",
     "sysv_critical_thread:",
-    ".zero 16",
+    ".zero 24",
     ".popsection",
 );
 
-const _: () = assert!(size_of::<Thread>() == 16);
+const _: () = assert!(size_of::<Thread>() == 24);
 
 #[inline(always)]
 fn thread() -> &'static Thread {
@@ -112,7 +114,7 @@ fn let_in(thread: &Thread) {
 
 /// Promises that every handler which the program installs, has installed or will install is entered through a wrapper that
 /// asks [`defers`] first. Sections then cost two stores instead of two system calls.
-pub fn handlers_defer() {
+pub(crate) fn handlers_defer() {
     HANDLERS_DEFER.store(true, Relaxed);
 }
 
@@ -123,16 +125,33 @@ pub fn handlers_defer() {
 /// `siginfo`, and returns from its handler. It is delivered when the critical section ends. Signals that a fault raises on
 /// the thread itself cannot wait and are never deferred.
 #[must_use]
-pub fn defers(signal: i32, mask: &mut u64) -> bool {
+pub(crate) fn defers(signal: i32, mask: &mut u64) -> bool {
     let thread = thread();
     if thread.depth.load(Relaxed) == 0 || SignalMask::ALL.word() >> (signal - 1) & 1 == 0 {
         return false;
     }
+    // Of several signals the outermost found the section's own mask, and it need not have come here first: what the others
+    // found includes that and what the wrappers they interrupted had blocked.
     if thread.deferred.swap(1, Relaxed) == 0 {
         thread.mask.store(*mask, Relaxed);
+    } else {
+        thread.mask.fetch_and(*mask, Relaxed);
     }
     *mask |= SignalMask::ALL.word();
     true
+}
+
+/// For the wrapper: one of the program's handlers is about to run on the calling thread.
+pub(crate) fn note_handler() {
+    let handled = &thread().handled;
+    handled.store(handled.load(Relaxed).wrapping_add(1), Relaxed);
+}
+
+/// How many of the program's handlers have run on the calling thread, as far as they are entered through a wrapper. A call
+/// that waits looks at it before each sleep: a handler that ran just before is an interruption too.
+#[inline]
+pub(crate) fn handlers_run() -> u64 {
+    thread().handled.load(Relaxed)
 }
 
 #[cfg(test)]

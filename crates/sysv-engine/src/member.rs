@@ -10,7 +10,7 @@ use crate::abi::PAGE_SIZE;
 use crate::attachments::{LocalAttachment, Template};
 use crate::errno::{Errno, Result};
 use crate::identity::Identity;
-use crate::limits::{Limits, LimitsPage};
+use crate::limits::{Limit, Limits, LimitsPage};
 use crate::live::{LazyLive, ProofOfLife};
 use crate::lock::Tag;
 use crate::namespace::{self, Join, JoinError, Mapped};
@@ -18,6 +18,7 @@ use crate::page_vec::PageVec;
 use crate::path::PathBuf;
 use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
+use crate::queue::Windows;
 use crate::sys;
 use crate::table::Table;
 
@@ -43,6 +44,8 @@ pub(crate) struct Member {
     lock_owner: AtomicU32,
     /// Spinning helps: another processor can make progress.
     pub(crate) spin: bool,
+    /// The message queues that the process has mapped.
+    pub(crate) queues: Windows,
     /// What the process's threads change in turns.
     pub(crate) private: PrivateLock<Private>,
     /// [`Engine`](crate::Engine) handles on it. Changed under `process::MEMBERS`.
@@ -83,6 +86,7 @@ impl Member {
                 identity: AtomicU64::new(0),
                 lock_owner: AtomicU32::new(sys::getpid()),
                 spin: sys::processors() > 1,
+                queues: Windows::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),
                     templates: PageVec::new(),
@@ -109,6 +113,7 @@ impl Member {
         // SAFETY: `join` mapped these; the caller vouches that nothing refers to them.
         unsafe {
             self.mapped.unmap();
+            self.queues.unmap();
             let _ = sys::munmap(self.presence as usize, PAGE_SIZE);
             core::ptr::drop_in_place(memory);
             let _ = sys::munmap(memory as usize, size_of::<Member>().next_multiple_of(PAGE_SIZE));
@@ -155,6 +160,13 @@ impl Member {
             unsafe { &*self.mapped.limits }
         };
         page.load()
+    }
+
+    /// The largest message, in bytes: a limit that is asked for at every `msgsnd`.
+    #[inline]
+    pub(crate) fn msgmax(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { &*self.mapped.limits }.load_one(Limit::Msgmax)
     }
 
     pub(crate) fn directory(&self) -> &CStr {
@@ -206,9 +218,9 @@ impl Member {
         tag.is_of_generation(record.generation.load(Acquire)) && live.holds(tag.index())
     }
 
-    /// The file of an object.
-    pub(crate) fn object_path(&self, kind: &str, id: i32) -> Result<PathBuf> {
-        let mut path = PathBuf::join(self.directory(), kind.as_bytes())?;
+    /// Calls `f` with the name of an object's file. The name is built where it is used: moving a buffer of its size about
+    /// costs more than some of the system calls.
+    pub(crate) fn with_object_path<T>(&self, kind: &str, id: i32, f: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
         let mut digits = [0u8; 12];
         let mut at = digits.len();
         let mut rest = id.unsigned_abs();
@@ -220,9 +232,13 @@ impl Member {
                 break;
             }
         }
+        let mut path = PathBuf::new();
+        path.push(self.directory().to_bytes())?;
+        path.push(b"/")?;
+        path.push(kind.as_bytes())?;
         path.push(b"/")?;
         path.push(&digits[at..])?;
-        Ok(path)
+        f(path.as_c_str())
     }
 
     /// The private lock's state is this process's.

@@ -4,9 +4,11 @@ mod create;
 mod default;
 mod error;
 mod open;
+mod remove;
 
 pub use default::default_directory;
 pub use error::{JoinError, JoinErrorKind};
+pub use remove::remove;
 
 pub(crate) use create::allocate;
 pub(crate) use open::{Mapped, open};

@@ -43,11 +43,11 @@ pub fn shm_line(out: &mut impl Write, id: i32, ds: &ShmidDs, resident: u64, swap
     )
 }
 
-/// Writes the text of a file that holds one limit.
+/// Writes the text of a file that holds limits: `value` is a number or the file's [`Numbers`](crate::Numbers).
 ///
 /// # Errors
 /// Those of `out`.
-pub fn limit(out: &mut impl Write, value: u64) -> fmt::Result {
+pub fn limit(out: &mut impl Write, value: impl fmt::Display) -> fmt::Result {
     writeln!(out, "{value}")
 }
 

@@ -12,6 +12,20 @@
 //!
 //! The key index, the bit maps and the counters are derived: the holder of the registry's lock keeps them, and a
 //! takeover rebuilds them.
+//!
+//! [`Mechanism`] is what a mechanism adds: its slots, its limits and its own rules where the common ones ask for them.
+
+mod creation;
+pub(crate) mod file;
+mod locked;
+mod mechanism;
+mod ownership;
+mod recovery;
+mod removal;
+
+pub(crate) use creation::errno_of_new_file;
+pub(crate) use locked::Locked;
+pub(crate) use mechanism::{BACKED, BACKING, FILE_LAGS, Mechanism, Slot};
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64, fence};
@@ -115,11 +129,6 @@ impl ObjectHead {
     }
 }
 
-/// An array element that begins with an [`ObjectHead`].
-pub(crate) trait Slot {
-    fn head(&self) -> &ObjectHead;
-}
-
 /// One mechanism's registry: a view of its parts of the table.
 pub(crate) struct Registry<'t, S> {
     pub header: &'t RegistryHeader,
@@ -129,6 +138,14 @@ pub(crate) struct Registry<'t, S> {
     pub slots: &'t [S],
     first_index: i32,
 }
+
+impl<S> Clone for Registry<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Registry<'_, S> {}
 
 /// What an optimistic reader found out of date: it must take the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

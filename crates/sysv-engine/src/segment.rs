@@ -9,33 +9,32 @@ mod backing;
 mod control;
 mod create;
 mod get;
-mod locked;
 mod moved;
 mod records;
-mod recovery;
 mod report;
 mod sweep;
 
 pub(crate) use attach::{shmat, shmdt};
 pub(crate) use control::{limits, lock, remove, set, stat, usage};
 pub(crate) use get::shmget;
-pub(crate) use locked::LockedSegments;
 pub(crate) use moved::{move_pieces, range_gone};
 pub(crate) use records::Attachment;
 pub use report::{AttachmentReport, SegmentReport};
 pub(crate) use report::{attachments, segments};
 
-use crate::registry::{Registry, Slot};
+use core::mem::offset_of;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::attachments::mapped_length;
+use crate::registry::{Locked, Mechanism, Registry, Slot};
 use crate::table::{FIRST_SEGMENT_INDEX, ObjectHead, SegmentSlot, Table};
 
-/// Slot flag: the file may exist. Stored before it is made.
-const BACKING: u32 = 1;
-/// Slot flag: the file exists, with its full length and its permissions.
-const BACKED: u32 = 2;
 /// Slot flag: `SHM_NORESERVE`.
-const NORESERVE: u32 = 4;
-/// Slot flag: an `IPC_SET` changed owner or mode here, but the file's could not be changed; its owner's next call does it.
-const FILE_LAGS: u32 = 8;
+const NORESERVE: u32 = 1 << 8;
+
+/// The lock on the segments' registry, held: attach records may be changed too.
+pub(crate) type LockedSegments<'m> = Locked<'m, SegmentSlot>;
 
 impl Slot for SegmentSlot {
     fn head(&self) -> &ObjectHead {
@@ -43,12 +42,41 @@ impl Slot for SegmentSlot {
     }
 }
 
+impl Mechanism for SegmentSlot {
+    const DIRECTORY: &'static str = "shm";
+    const SLOTS_AT: usize = offset_of!(Table, segments);
+
+    fn registry(table: &Table) -> Registry<'_, SegmentSlot> {
+        Registry::new(
+            &table.header.segments,
+            &table.segment_index,
+            &table.segments,
+            FIRST_SEGMENT_INDEX,
+        )
+    }
+
+    fn flags(&self) -> &AtomicU32 {
+        &self.flags
+    }
+
+    fn file_length(&self) -> usize {
+        mapped_length(self.size.load(Relaxed))
+    }
+
+    fn size(&self) -> u64 {
+        backing::pages(self)
+    }
+
+    fn promised(&self) -> u64 {
+        backing::promised(self)
+    }
+
+    fn rebuild(locked: &LockedSegments<'_>) {
+        locked.rebuild_records();
+    }
+}
+
 /// The segments' registry in the table.
 pub(crate) fn registry(table: &Table) -> Registry<'_, SegmentSlot> {
-    Registry::new(
-        &table.header.segments,
-        &table.segment_index,
-        &table.segments,
-        FIRST_SEGMENT_INDEX,
-    )
+    SegmentSlot::registry(table)
 }

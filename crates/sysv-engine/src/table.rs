@@ -7,7 +7,9 @@
 //! What commits and what is derived, and how recovery rebuilds it, is drawn in `docs/layout.md`.
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64};
+
+use crate::queue::Tally;
 
 /// The table's first eight bytes.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SYSVIPC\0");
@@ -19,6 +21,10 @@ pub const LAYOUT_VERSION: u32 = 1;
 pub(crate) const PROCESSES: usize = 16384;
 /// Segments that may exist at once: the indexes that the kernel's default limit leaves free.
 pub(crate) const SEGMENTS: usize = 16384;
+/// Semaphore sets that may exist at once: the next power of two above the kernel's default limit.
+pub(crate) const SETS: usize = 32768;
+/// Message queues that may exist at once.
+pub(crate) const QUEUES: usize = 32768;
 /// Attachments of all processes together.
 pub(crate) const ATTACHMENTS: usize = 262_144;
 /// Hash buckets of a key index.
@@ -54,6 +60,10 @@ pub(crate) struct Header {
     _pad1: [AtomicU64; 2],
     /// Segments.
     pub segments: RegistryHeader,
+    /// Semaphore sets.
+    pub sets: RegistryHeader,
+    /// Message queues.
+    pub queues: RegistryHeader,
 }
 
 /// Bookkeeping of an array of records.
@@ -111,6 +121,8 @@ pub(crate) struct Intent {
     pub mode: AtomicU32,
     _pad: AtomicU32,
     pub ctime: AtomicI64,
+    /// The mechanism's own part: a queue's `msg_qbytes`.
+    pub extra: AtomicU64,
 }
 
 /// Where keys and free slots are found; derived from the slots.
@@ -187,6 +199,80 @@ pub(crate) struct SegmentSlot {
     _pad: [AtomicU64; 11],
 }
 
+/// Semaphores of a set that may stand in its slot.
+pub(crate) const INLINE_SEMAPHORES: usize = 16;
+
+/// A semaphore set. In a namespace for one user a small set's semaphores stand here, and only who waits or uses `SEM_UNDO`
+/// needs the set's file. Everywhere else `set` and `semaphores` stand in the file.
+#[repr(C, align(512))]
+pub(crate) struct SetSlot {
+    pub head: ObjectHead,
+    /// `BACKING`, `BACKED`, `FILE_LAGS`, and [`crate::semaphore`]'s.
+    pub flags: AtomicU32,
+    /// Number of semaphores.
+    pub nsems: AtomicU32,
+    _pad: [AtomicU64; 1],
+    pub set: SetHead,
+    pub semaphores: [Semaphore; INLINE_SEMAPHORES],
+}
+
+/// What a set's users change beside its semaphores. All but `lock` and `otime` under the set's lock.
+#[repr(C)]
+pub(crate) struct SetHead {
+    /// The set's lock: see [`crate::lock`]. Outlives the set: the slot's next one uses it too.
+    pub lock: AtomicU32,
+    /// The sequence number of the set that this belongs to, + 1; 0 when there is none.
+    pub owner: AtomicU32,
+    /// Last successful `semop`, in seconds since the Epoch.
+    pub otime: AtomicI64,
+    /// Armed with the new `last` of all semaphores whose `next` says so; its store commits. 0 otherwise.
+    pub intent: AtomicU32,
+    /// The waiter cell + 1 whose operations the intent does; 0 for none.
+    pub serving: AtomicU32,
+    /// The next waiter's place in the order of arrival.
+    pub arrivals: AtomicU64,
+    /// Hand-overs that may be made at once.
+    pub credit: AtomicU32,
+    /// Waiters whose operations were done for them and who have not noticed yet (derived).
+    pub served: AtomicU32,
+    /// When `credit` was topped up last, in microseconds of the monotonic clock.
+    pub credit_at: AtomicU64,
+    /// When somebody looked for dead processes last, in milliseconds of the monotonic clock.
+    pub looked_at: AtomicU64,
+    /// Waiters (derived).
+    pub waiting: AtomicU32,
+    _pad: AtomicU32,
+    /// Waiter cells.
+    pub waiters: PoolHeader,
+    /// Undo records.
+    pub undos: PoolHeader,
+    _pad2: [AtomicU64; 2],
+}
+
+/// One semaphore.
+#[repr(C)]
+pub(crate) struct Semaphore {
+    /// Value, flags, the last process and the set's sequence number: see [`crate::semaphore`].
+    pub word: AtomicU64,
+    /// First undo record + 1 of those for this semaphore (derived).
+    pub undos: AtomicU32,
+    /// First waiter cell + 1 of those that wait for this semaphore (derived).
+    pub waiters: AtomicU16,
+    /// The value that an intent gives it, with the highest bit set; 0 otherwise.
+    pub next: AtomicU16,
+}
+
+/// A message queue.
+#[repr(C, align(256))]
+pub(crate) struct QueueSlot {
+    pub head: ObjectHead,
+    /// Capacity, counters and times.
+    pub tally: Tally,
+    /// `BACKING`, `BACKED`, `FILE_LAGS`: see [`crate::registry`].
+    pub flags: AtomicU32,
+    _pad: [AtomicU32; 15],
+}
+
 /// One attachment of one segment in one process.
 #[repr(C, align(64))]
 pub(crate) struct AttachRecord {
@@ -224,9 +310,13 @@ pub(crate) struct Table {
     pub process_bits: [AtomicU64; PROCESSES / 64],
     _pad: [AtomicU64; 256],
     pub segment_index: RegistryIndex<{ SEGMENTS / 64 }>,
+    pub set_index: RegistryIndex<{ SETS / 64 }>,
+    pub queue_index: RegistryIndex<{ QUEUES / 64 }>,
     pub processes: [ProcessRecord; PROCESSES],
     pub segments: [SegmentSlot; SEGMENTS],
     pub attachments: [AttachRecord; ATTACHMENTS],
+    pub sets: [SetSlot; SETS],
+    pub queues: [QueueSlot; QUEUES],
 }
 
 /// Bytes from the table's start that are allocated with it: header and indexes.
@@ -247,6 +337,10 @@ pub(crate) const FINGERPRINT: u64 = {
         size_of::<SegmentSlot>(),
         size_of::<AttachRecord>(),
         size_of::<ObjectHead>(),
+        offset_of!(Table, sets),
+        offset_of!(Table, queues),
+        size_of::<SetSlot>(),
+        size_of::<QueueSlot>(),
         BUCKETS,
     ];
     // FNV-1a over the facts' words.
@@ -265,9 +359,15 @@ const _: () = {
     assert!(size_of::<ObjectHead>() == 128);
     assert!(size_of::<SegmentSlot>() == 256);
     assert!(size_of::<AttachRecord>() == 64);
+    assert!(size_of::<SetSlot>() == 512);
+    assert!(offset_of!(SetSlot, semaphores) == 256);
+    assert!(size_of::<Semaphore>() == 16);
+    assert!(size_of::<QueueSlot>() == 256);
     assert!(offset_of!(Table, process_bits) == 4096);
     assert!(offset_of!(Table, segment_index) == 8192);
     assert!(EAGER_BYTES.is_multiple_of(4096));
     assert!(offset_of!(Table, segments) % 4096 == 0);
     assert!(offset_of!(Table, attachments) % 4096 == 0);
+    assert!(offset_of!(Table, sets) % 4096 == 0);
+    assert!(offset_of!(Table, queues) % 4096 == 0);
 };

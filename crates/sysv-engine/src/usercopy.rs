@@ -2,55 +2,30 @@
 //!
 //! A pointer that cannot be read or written must come back as `EFAULT`, as from the kernel, and checking it
 //! beforehand would cost a system call. So the bytes are moved by one small routine ([`routine`]) whose address
-//! range is known, and a handler for `SIGSEGV` and `SIGBUS` ([`fault`]) ends that routine early when a fault comes
-//! from inside it. Every other fault, and every signal that somebody sent, goes on to the program as if we were
-//! not there: [`disposition`] keeps the action that the program believes to be in force.
+//! range is known, and our handler for `SIGSEGV` and `SIGBUS` ([`signals`]) ends that routine early when a fault
+//! comes from inside it.
 //!
 //! Where no handler can be had, the kernel moves the bytes (`process_vm_readv(2)` on ourselves), at the price of a
 //! system call or two:
 //! - the program ignores one of the two signals: a handler would be turned into the default action by `execve`,
 //!   and the new program would not inherit the `SIG_IGN` that it was meant to get;
 //! - the thread has one of them blocked: a fault would kill it. Only a program that has been seen to block them at
-//!   all ([`masks_seen`]) pays for the question.
+//!   all ([`signals::masks_seen`]) pays for the question.
 //!
 //! Under a debugger a bad pointer stops in the routine, before the handler has its turn: `handle SIGSEGV nostop`.
-//!
-//! What remains: a program that changes the two signals' actions by a system call of its own, past the C library,
-//! takes the handler away, and then dies of a bad pointer where the kernel would have answered `EFAULT`.
 
 #![allow(unsafe_code)]
 
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-
 use crate::errno::{Errno, Result};
+use crate::signals::{self, FAULT_BITS, Protection};
 use crate::sys::{self, syscall};
 
-mod disposition;
-mod fault;
 mod guarded;
 mod routine;
 
-pub use disposition::{Action, after_fork_in_child, change, handlers_cleared};
+pub(crate) use guarded::replace_page;
 pub use guarded::{Guarded, guard};
-
-/// The two signals that a bad pointer raises.
-pub const SIGNALS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
-
-/// Their bits in a kernel signal mask.
-pub const SIGNAL_BITS: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
-
-/// How copies are protected now; a set of the bits below, or 0 before the first copy.
-///
-/// | bit | meaning | set by | cleared by |
-/// |---|---|---|---|
-/// | `HANDLED` | both signals arrive in our handler | [`disposition`], under its lock | the same; the handler, before it lets the process die |
-/// | `BY_KERNEL` | one of them does not, and cannot | [`disposition`], under its lock | the same |
-/// | `MASKS_SEEN` | some thread may have one of them blocked | whoever sees it | nobody |
-static PROTECTION: AtomicU32 = AtomicU32::new(0);
-const HANDLED: u32 = 1;
-const BY_KERNEL: u32 = 2;
-const MASKS_SEEN: u32 = 4;
+pub(crate) use routine::way_out;
 
 /// Copies `len` bytes from the program's address `src`.
 ///
@@ -63,7 +38,7 @@ const MASKS_SEEN: u32 = 4;
 /// `EFAULT` if a byte cannot be read.
 #[inline]
 pub unsafe fn copy_in(dst: *mut u8, src: usize, len: usize) -> Result<()> {
-    if PROTECTION.load(Acquire) == HANDLED {
+    if Protection::now().is_certain() {
         // SAFETY: the caller's promise about `dst`; a fault on either side ends the routine.
         unsafe { routine::copy(dst, src as *const u8, len) }
     } else {
@@ -83,21 +58,12 @@ pub unsafe fn copy_in(dst: *mut u8, src: usize, len: usize) -> Result<()> {
 /// `EFAULT` if a byte cannot be written.
 #[inline]
 pub unsafe fn copy_out(dst: usize, src: *const u8, len: usize) -> Result<()> {
-    if PROTECTION.load(Acquire) == HANDLED {
+    if Protection::now().is_certain() {
         // SAFETY: the caller's promise; a fault on either side ends the routine.
         unsafe { routine::copy(dst as *mut u8, src, len) }
     } else {
         // SAFETY: as above.
         unsafe { copy_unready(dst, src as usize, len, Direction::Out) }
-    }
-}
-
-/// Reports that a thread of this program has blocked, or is about to block, one of [`SIGNALS`].
-///
-/// From then on every copy asks for the thread's mask.
-pub fn masks_seen() {
-    if PROTECTION.load(Relaxed) & MASKS_SEEN == 0 {
-        PROTECTION.fetch_or(MASKS_SEEN, Release);
     }
 }
 
@@ -113,11 +79,11 @@ enum Direction {
 /// As [`copy_in`] or [`copy_out`].
 #[cold]
 unsafe fn copy_unready(dst: usize, src: usize, len: usize, direction: Direction) -> Result<()> {
-    let mut protection = PROTECTION.load(Acquire);
-    if protection & (HANDLED | BY_KERNEL) == 0 {
-        protection = disposition::install();
+    let mut protection = Protection::now();
+    if protection.is_undecided() {
+        protection = signals::take_faults();
     }
-    let handled = protection & HANDLED != 0 && (protection & MASKS_SEEN == 0 || blocked_here() & SIGNAL_BITS == 0);
+    let handled = protection.is_ours() && (!protection.masks_seen() || blocked_here() & FAULT_BITS == 0);
     if !handled && let Some(done) = copy_by_kernel(dst, src, len, direction) {
         return done;
     }
@@ -132,7 +98,7 @@ fn blocked_here() -> u64 {
     let mut mask = 0u64;
     // SAFETY: the kernel writes eight bytes.
     let asked = unsafe { syscall!(SYS_rt_sigprocmask, libc::SIG_BLOCK, 0, &raw mut mask, size_of::<u64>()) };
-    if asked.is_ok() { mask } else { SIGNAL_BITS }
+    if asked.is_ok() { mask } else { FAULT_BITS }
 }
 
 /// Has the kernel copy; `None` if it may not be asked.

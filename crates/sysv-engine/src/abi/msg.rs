@@ -1,12 +1,12 @@
-//! Message queues: `<sys/msg.h>`.
+//! `<sys/msg.h>`: message queues.
 
 use super::IpcPerm;
 
-/// `msgrcv`: cut a message that is too long instead of failing with `E2BIG`.
+/// `msgrcv`: cut a message that is longer than the buffer.
 pub const MSG_NOERROR: i32 = 0o10000;
-/// `msgrcv`: the first message whose type is *not* the given one.
+/// `msgrcv`: the first message that is not of the type.
 pub const MSG_EXCEPT: i32 = 0o20000;
-/// `msgrcv`: copy the message at the position given as its type, and leave it there.
+/// `msgrcv`: copy the message at an index and leave it in the queue.
 pub const MSG_COPY: i32 = 0o40000;
 
 /// `msgctl`: like [`IPC_STAT`](super::IPC_STAT), by index instead of identifier.
@@ -16,9 +16,9 @@ pub const MSG_INFO: i32 = 12;
 /// `msgctl`: like [`MSG_STAT`], without a check of read permission.
 pub const MSG_STAT_ANY: i32 = 13;
 
-/// The kernel's default for the longest message, in bytes.
+/// The kernel's default for the largest message, in bytes.
 pub const MSGMAX_DEFAULT: u64 = 8192;
-/// The kernel's default for the capacity of a new queue, in bytes.
+/// The kernel's default for the bytes of a queue.
 pub const MSGMNB_DEFAULT: u64 = 16384;
 /// The kernel's default for the number of queues.
 pub const MSGMNI_DEFAULT: u64 = 32000;
@@ -39,7 +39,7 @@ pub struct MsqidDs {
     pub cbytes: u64,
     /// Messages in the queue.
     pub qnum: u64,
-    /// Most bytes that the queue holds, and most messages.
+    /// Bytes that the queue may hold.
     pub qbytes: u64,
     /// Process that sent last; 0 if none did.
     pub lspid: i32,
@@ -55,21 +55,21 @@ pub struct MsqidDs {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MsgInfo {
-    /// `IPC_INFO`: buffer pool in KiB (not enforced, as in Linux). `MSG_INFO`: queues that exist.
+    /// `MSG_INFO`: queues that exist.
     pub msgpool: i32,
-    /// `IPC_INFO`: entries of a message map (not enforced). `MSG_INFO`: messages in all queues.
+    /// `MSG_INFO`: messages in all queues.
     pub msgmap: i32,
-    /// Longest message, in bytes.
+    /// Largest message, in bytes.
     pub msgmax: i32,
-    /// Capacity of a new queue, in bytes.
+    /// Bytes of a queue.
     pub msgmnb: i32,
     /// Number of queues.
     pub msgmni: i32,
-    /// Size of a message segment (not enforced).
+    /// Unused by Linux.
     pub msgssz: i32,
-    /// `IPC_INFO`: messages (not enforced). `MSG_INFO`: bytes in all queues.
+    /// `MSG_INFO`: bytes in all queues.
     pub msgtql: i32,
-    /// Message segments (not enforced).
+    /// Unused by Linux.
     pub msgseg: u16,
     #[doc(hidden)]
     pub pad: u16,

@@ -1,5 +1,7 @@
 //! The message queues' part of the facility.
 
+#![allow(unsafe_code)]
+
 use super::{PermChange, StatBy};
 use crate::abi::{MsgInfo, MsqidDs};
 use crate::errno::Result;

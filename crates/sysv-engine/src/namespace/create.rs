@@ -13,6 +13,9 @@ use crate::path::PathBuf;
 use crate::sys::{self, Fd};
 use crate::table::{EAGER_BYTES, FINGERPRINT, FLAG_SHARED, Header, LAYOUT_VERSION, MAGIC, Table};
 
+/// Directories of object files.
+pub(super) const OBJECT_DIRECTORIES: [&[u8]; 3] = [b"shm", b"sem", b"msg"];
+
 /// Makes what is missing in the directory that `dir` is open on.
 pub(super) fn create(directory: &CStr, dir: &Fd, shared: bool) -> Result<(), JoinError> {
     let system = JoinError::system;
@@ -25,7 +28,9 @@ pub(super) fn create(directory: &CStr, dir: &Fd, shared: bool) -> Result<(), Joi
         // The directory may have stood there before, for its owner alone.
         sys::fchmod(dir, 0o711).map_err(system("setting the directory's mode"))?;
     }
-    object_directory(directory, b"shm", shared).map_err(system("making its directory shm"))?;
+    for name in OBJECT_DIRECTORIES {
+        object_directory(directory, name, shared).map_err(system("making its directories"))?;
+    }
     live(directory, shared).map_err(system("making its file live"))?;
     limits::create(directory, if shared { 0o644 } else { 0o600 }).map_err(system("making its file limits"))?;
     write_table(directory, table.as_c_str(), shared).map_err(system("making its table"))

@@ -131,7 +131,7 @@ fn open_directory(directory: &CStr, how: Join) -> Result<Fd, JoinError> {
 }
 
 /// Believes the table's header, or says why not. Returns its flags.
-fn check_table(file: &Fd) -> Result<u32, JoinError> {
+pub(super) fn check_table(file: &Fd) -> Result<u32, JoinError> {
     let system = JoinError::system;
     let not_ours = || JoinError::new(JoinErrorKind::NotOurs { file: "table" });
     let st = sys::fstat(file).map_err(system("reading its table"))?;

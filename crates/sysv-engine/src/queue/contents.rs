@@ -60,6 +60,12 @@ impl<'g, G: Ground> Contents<'g, G> {
         fits(tally.bytes.load(Relaxed), len as u64) && fits(tally.messages.load(Relaxed), 1)
     }
 
+    /// Whether receivers were given messages that they have not taken yet.
+    #[inline]
+    pub(crate) fn has_grants(&self) -> bool {
+        self.header().granted.load(Relaxed) != 0
+    }
+
     /// Makes a message of `len` bytes that `fill` writes, and puts it into the queue in one store: `deliver` then sees it
     /// and says whether it goes to the end of the order.
     ///

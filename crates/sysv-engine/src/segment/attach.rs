@@ -4,15 +4,15 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use super::LockedSegments;
 use super::records::Attachment;
-use super::{LockedSegments, backing};
 use crate::abi::{PAGE_SIZE, SHM_EXEC, SHM_LOCKED, SHM_RDONLY, SHM_REMAP, SHM_RND, SHMLBA};
 use crate::attachments::{LocalAttachment, Template, mapped_length};
 use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
 use crate::member::{Member, Private};
 use crate::process;
-use crate::registry::State;
+use crate::registry::{State, file};
 use crate::sys;
 use crate::table::SegmentSlot;
 
@@ -96,14 +96,16 @@ struct Target<'m> {
     number: usize,
     state: State,
     id: i32,
+    /// Bytes of the segment, and of the mapping.
+    size: usize,
     len: usize,
 }
 
-/// `shmat`.
+/// `shmat`. Returns the address and how many bytes of the segment are mapped there.
 ///
 /// # Safety
 /// With `SHM_REMAP` the caller owns whatever is mapped in the range.
-pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) -> Result<usize> {
+pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) -> Result<(usize, usize)> {
     if id < 0 {
         return Err(Errno::EINVAL);
     }
@@ -149,7 +151,7 @@ pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) ->
         // As far as the process's limit on locked memory goes: the kernel's own attachments do not fail by it either.
         let _ = sys::mlock_on_fault(address, target.len);
     }
-    Ok(address)
+    Ok((address, target.size))
 }
 
 /// Finds the segment, checks the permission, and makes the attachment count.
@@ -167,7 +169,9 @@ fn claim<'m>(
     if !caller.permits(&slot.head.ownership(), request.access()) {
         return Err(Errno::EACCES);
     }
-    let len = mapped_length(slot.size.load(Relaxed));
+    // Read once: what is mapped is what bounds are checked against.
+    let size = slot.size.load(Relaxed);
+    let len = mapped_length(size);
     if let Place::Free(at) | Place::Replace(at) = request.place
         && at.checked_add(len).is_none()
     {
@@ -187,6 +191,7 @@ fn claim<'m>(
             number,
             state,
             id,
+            size: (size as usize).min(len),
             len,
         },
         record,
@@ -204,7 +209,7 @@ unsafe fn map(member: &Member, private: &mut Private, target: &Target<'_>, reque
     {
         return Ok(address);
     }
-    let file = backing::open(member, target.slot, target.id, request.read_only).map_err(|errno| match errno {
+    let file = file::open(member, target.slot, target.id, request.read_only).map_err(|errno| match errno {
         Errno::EACCES | Errno::EPERM => Errno::EACCES,
         // Somebody removed the segment's file from under it.
         Errno::ENOENT | Errno::ELOOP | Errno::EIDRM => Errno::EIDRM,

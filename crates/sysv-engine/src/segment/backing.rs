@@ -1,16 +1,14 @@
-//! A segment's file: made, given its owner and mode, opened, removed, and the memory that it promises.
+//! The memory that segments promise, and what has been touched of it.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{BACKED, BACKING, FILE_LAGS, LockedSegments, NORESERVE};
+use super::{LockedSegments, NORESERVE};
 use crate::abi::{PAGE_SIZE, SHM_NORESERVE};
 use crate::attachments::mapped_length;
-use crate::credentials::Ownership;
 use crate::errno::{Errno, Result};
 use crate::member::Member;
-use crate::path::PathBuf;
-use crate::registry::{Phase, State};
-use crate::sys::{self, Fd};
+use crate::registry::{BACKING, Mechanism};
+use crate::sys;
 use crate::table::SegmentSlot;
 
 /// The size that a segment occupies, in pages.
@@ -27,70 +25,13 @@ pub(super) fn promised(slot: &SegmentSlot) -> u64 {
     }
 }
 
-/// The permissions of a segment's file.
-fn file_mode(owner: &Ownership) -> u32 {
-    owner.mode & 0o666
-}
-
-pub(super) fn path(member: &Member, id: i32) -> Result<PathBuf> {
-    member.object_path("shm", id)
-}
-
-/// Makes the file of a new segment in a namespace for several users: it must belong to the creator from the start.
-pub(super) fn make_exclusively(member: &Member, slot: &SegmentSlot, id: i32) -> Result<()> {
-    slot.flags.fetch_or(BACKING, Relaxed);
-    let file = sys::open(
-        path(member, id)?.as_c_str(),
-        libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
-        0o600,
-    )?;
-    give_form(&file, slot)
-}
-
-/// Opens the file for an attachment, and makes it first if the segment has none yet.
-pub(super) fn open(member: &Member, slot: &SegmentSlot, id: i32, read_only: bool) -> Result<Fd> {
-    let path = path(member, id)?;
-    let access = if read_only { libc::O_RDONLY } else { libc::O_RDWR };
-    if slot.flags.load(Relaxed) & BACKED != 0 {
-        let file = sys::open(path.as_c_str(), access, 0)?;
-        // Others may have cut the file short, and touching what is missing would raise SIGBUS.
-        if member.is_shared() && (sys::fstat(&file)?.st_size as usize) < mapped_length(slot.size.load(Relaxed)) {
-            return Err(Errno::EIDRM);
-        }
-        return Ok(file);
-    }
-    if member.is_shared() {
-        return Err(Errno::EIDRM);
-    }
-    // Said before it is done, so that whoever removes the segment looks for a file.
-    slot.flags.fetch_or(BACKING, Relaxed);
-    let file = sys::open(path.as_c_str(), libc::O_RDWR | libc::O_CREAT, 0o600)?;
-    give_form(&file, slot)?;
-    if read_only {
-        sys::open(path.as_c_str(), access, 0)
-    } else {
-        Ok(file)
-    }
-}
-
-/// Length and mode, then the word that both are right. The mode last: until then the owner can open the file again.
-fn give_form(file: &Fd, slot: &SegmentSlot) -> Result<()> {
-    sys::ftruncate(file, mapped_length(slot.size.load(Relaxed)) as u64)?;
-    let mode = file_mode(&slot.head.ownership());
-    if mode != 0o600 {
-        sys::fchmod(file, mode)?;
-    }
-    slot.flags.fetch_or(BACKED, Relaxed);
-    Ok(())
-}
-
 /// Resident and swapped bytes of a segment together: tmpfs counts both as the file's.
 pub(super) fn resident(member: &Member, slot: &SegmentSlot, id: i32) -> u64 {
     if slot.flags.load(Relaxed) & BACKING == 0 {
         return 0;
     }
-    path(member, id)
-        .and_then(|path| sys::stat(path.as_c_str(), false))
+    member
+        .with_object_path(SegmentSlot::DIRECTORY, id, |path| sys::stat(path, false))
         .map_or(0, |st| st.st_blocks as u64 * 512)
 }
 
@@ -148,47 +89,5 @@ impl LockedSegments<'_> {
         }
         let wanted = untouched.saturating_add(mapped_length(size) as u64);
         if wanted <= free { Ok(()) } else { Err(Errno::ENOMEM) }
-    }
-
-    /// Gives the file the owner and the mode that the slot says, as far as this process may.
-    pub(super) fn match_file(&self, number: usize, slot: &SegmentSlot, state: State) {
-        if slot.flags.load(Relaxed) & BACKED == 0 {
-            return;
-        }
-        let owner = slot.head.ownership();
-        let matched = path(self.member, self.registry().id(number, state)).and_then(|path| {
-            let st = sys::stat(path.as_c_str(), false)?;
-            if (st.st_uid, st.st_gid) != (owner.uid, owner.gid) {
-                sys::chown(path.as_c_str(), owner.uid, owner.gid)?;
-            }
-            if st.st_mode & 0o7777 != file_mode(&owner) {
-                sys::chmod(path.as_c_str(), file_mode(&owner))
-            } else {
-                Ok(())
-            }
-        });
-        if matched.is_ok() {
-            slot.flags.fetch_and(!FILE_LAGS, Relaxed);
-        } else {
-            slot.flags.fetch_or(FILE_LAGS, Relaxed);
-        }
-    }
-
-    /// Removes the file of a slot that is being made or dying, and frees the slot. Where this process may not remove
-    /// the file, the slot stays as it is until somebody comes who may.
-    pub(super) fn finish_dying(&self, number: usize, slot: &SegmentSlot, state: State) {
-        let registry = self.registry();
-        if slot.flags.load(Relaxed) & BACKING != 0 {
-            let removed = path(self.member, registry.id(number, state)).and_then(|path| sys::unlink(path.as_c_str()));
-            match removed {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(_) => return,
-            }
-        }
-        slot.head.set_state(State {
-            phase: Phase::Free,
-            ..state
-        });
-        registry.mark_used(number, false);
     }
 }

@@ -1,10 +1,10 @@
 //! `shmctl`.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::records::count_own;
 use super::{LockedSegments, backing, registry};
-use crate::abi::{S_IRWXUGO, SHM_DEST, SHM_LOCKED, SHMMIN, ShmInfoLimits, ShmInfoUsage, ShmidDs};
+use crate::abi::{SHM_DEST, SHM_LOCKED, SHMMIN, ShmInfoLimits, ShmInfoUsage, ShmidDs};
 use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
 use crate::facility::{PermChange, StatBy};
@@ -86,28 +86,9 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange) -> Result<()> {
     let private = member.lock_private();
     let locked = LockedSegments::lock(member, &private);
     locked.sweep_doomed();
-    let (number, slot, state) = locked.registry().find_id(id)?;
-    let owner = slot.head.ownership();
-    // "The effective user ID of the calling process is not that of the owner or creator"
-    if !caller.controls(&owner) {
-        return Err(Errno::EPERM);
-    }
-    if change.uid == u32::MAX || change.gid == u32::MAX {
-        return Err(Errno::EINVAL);
-    }
-    // The file system's rule, which Linux does not have: only root gives away, and a group must be one's own.
-    let gives = change.uid != owner.uid || change.gid != owner.gid && !caller.in_group(change.gid);
-    if gives && caller.uid != 0 {
-        return Err(Errno::EPERM);
-    }
-    let intent = &locked.registry().header.intent;
-    intent.state.store(state.word(), Relaxed);
-    intent.uid.store(change.uid, Relaxed);
-    intent.gid.store(change.gid, Relaxed);
-    intent.mode.store(change.mode & S_IRWXUGO, Relaxed);
-    intent.ctime.store(sys::now(), Relaxed);
-    intent.armed.store(number as u32 + 1, Release);
-    locked.finish_intent();
+    let (number, slot, _) = locked.registry().find_id(id)?;
+    locked.check_change(slot, &change, &caller)?;
+    locked.change_ownership(number, slot, &change);
     Ok(())
 }
 
@@ -124,7 +105,7 @@ pub(crate) fn remove(member: &Member, id: i32) -> Result<()> {
         return Err(Errno::EPERM);
     }
     if locked.reap(number) == 0 {
-        locked.destroy(&registry, number, slot, state);
+        locked.destroy(number, slot, state);
     } else if state.phase == Phase::Live {
         registry.unlink_key(number, slot.head.key(state));
         slot.head.set_state(State {

@@ -1,16 +1,12 @@
 //! New segments.
 
-use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{LockedSegments, NORESERVE, backing};
-use crate::abi::{PAGE_SIZE, S_IRWXUGO, SHM_HUGETLB, SHM_NORESERVE, SHMMIN};
+use super::{LockedSegments, NORESERVE};
+use crate::abi::{PAGE_SIZE, SHM_HUGETLB, SHM_NORESERVE, SHMMIN};
 use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
-use crate::identity::Command;
-use crate::registry::{Phase, State, adjust32, adjust64};
-use crate::sys;
-use crate::table::{SegmentSlot, Table};
+use crate::registry::{errno_of_new_file, file};
 
 /// Bits of the `shmget` flags that hold the logarithm of the huge page size.
 const HUGE_SHIFT: u32 = 26;
@@ -41,70 +37,24 @@ impl LockedSegments<'_> {
             return Err(huge_pages_refused(flags, caller));
         }
         self.check_memory(size, flags)?;
-        if u64::from(registry.header.in_use.load(Relaxed)) >= limits.shmmni {
-            return Err(Errno::ENOSPC);
+        let new = self.reserve(key, limits.shmmni)?;
+        let slot = new.slot;
+        if flags & SHM_NORESERVE != 0 {
+            slot.flags.store(NORESERVE, Relaxed);
         }
-        let number = registry.free_number().ok_or(Errno::ENOSPC)?;
-        let array = offset_of!(Table, segments);
-        let slot_size = size_of::<SegmentSlot>();
-        self.member
-            .back(&registry.header.backed, number, array, slot_size, registry.slots.len())
-            .map_err(memory)?;
-        if registry.header.high.load(Relaxed) as usize <= number {
-            registry.header.high.store(number as u32 + 1, Relaxed);
-        }
-        let slot = &registry.slots[number];
-        // Every use of a slot has a sequence number of its own, the first one too: identifier 0 names nothing.
-        let state = State {
-            phase: Phase::Making,
-            sequence: slot.head.state().sequence.wrapping_add(1),
-        };
-        slot.flags
-            .store(if flags & SHM_NORESERVE != 0 { NORESERVE } else { 0 }, Relaxed);
-        slot.head.set_state(state);
-        self.fill(slot, key, size, flags, caller);
-        let id = registry.id(number, state);
-        if self.member.is_shared()
-            && let Err(errno) = backing::make_exclusively(self.member, slot, id)
-        {
-            registry.mark_used(number, true);
-            self.finish_dying(number, slot, state);
-            return Err(memory(errno));
-        }
-        slot.head.set_state(State {
-            phase: Phase::Live,
-            ..state
-        });
-        registry.mark_used(number, true);
-        registry.link_key(number, key);
-        adjust32(&registry.header.in_use, 1);
-        adjust64(&registry.header.total, pages as i64);
-        adjust64(&registry.header.promised, backing::promised(slot) as i64);
-        Ok(id)
-    }
-
-    fn fill(&self, slot: &SegmentSlot, key: i32, size: u64, flags: i32, caller: &Caller) {
-        let head = &slot.head;
-        let gid = caller.gid();
-        head.key.store(key as u32, Relaxed);
-        head.uid.store(caller.uid, Relaxed);
-        head.gid.store(gid, Relaxed);
-        head.cuid.store(caller.uid, Relaxed);
-        head.cgid.store(gid, Relaxed);
-        head.mode.store(flags as u32 & S_IRWXUGO, Relaxed);
-        head.ctime.store(sys::now(), Relaxed);
-        head.creator.store(self.member.identity().word(), Relaxed);
-        let command = self
-            .table()
-            .processes
-            .get(self.member.tag().index())
-            .map(|p| Command::load(&p.command));
-        command.unwrap_or_default().store(&head.command);
+        self.occupy(&new, flags, caller);
         slot.size.store(size, Relaxed);
         slot.atime.store(0, Relaxed);
         slot.dtime.store(0, Relaxed);
         slot.last.store(0, Relaxed);
         slot.attachments.store(0, Relaxed);
+        if self.member.is_shared()
+            && let Err(errno) = file::make_exclusively(self.member, slot, new.id)
+        {
+            self.abandon(&new);
+            return Err(errno_of_new_file(errno));
+        }
+        Ok(self.publish(&new))
     }
 }
 
@@ -120,14 +70,5 @@ fn huge_pages_refused(flags: i32, caller: &Caller) -> Errno {
         Errno::ENOMEM
     } else {
         Errno::EPERM
-    }
-}
-
-/// The documented errno for a file that cannot be made.
-fn memory(errno: Errno) -> Errno {
-    match errno {
-        Errno::EMFILE | Errno::ENFILE => Errno::ENFILE,
-        Errno::EACCES | Errno::EPERM | Errno::EROFS => Errno::EACCES,
-        _ => Errno::ENOMEM,
     }
 }

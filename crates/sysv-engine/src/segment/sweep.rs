@@ -2,12 +2,11 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{LockedSegments, backing};
+use super::LockedSegments;
 use crate::identity::Identity;
 use crate::lock::Tag;
-use crate::registry::{Phase, Registry, State, adjust32, adjust64};
+use crate::registry::Phase;
 use crate::sys;
-use crate::table::SegmentSlot;
 
 /// Doomed segments that one call looks after. The next call goes on with the lowest ones that are left.
 const SWEPT_PER_CALL: usize = 64;
@@ -64,29 +63,8 @@ impl LockedSegments<'_> {
         let Some(slot) = registry.slots.get(number) else { return };
         let state = slot.head.state();
         if state.phase == Phase::Doomed && self.reap(number) == 0 {
-            self.destroy(&registry, number, slot, state);
+            self.destroy(number, slot, state);
         }
-    }
-
-    /// Removes a segment that nobody has attached.
-    pub(super) fn destroy(
-        &self,
-        registry: &Registry<'_, SegmentSlot>,
-        number: usize,
-        slot: &SegmentSlot,
-        state: State,
-    ) {
-        registry.unlink_key(number, slot.head.key(state));
-        registry.mark_doomed(number, false);
-        adjust32(&registry.header.in_use, -1);
-        adjust64(&registry.header.total, -(backing::pages(slot) as i64));
-        adjust64(&registry.header.promised, -(backing::promised(slot) as i64));
-        let state = State {
-            phase: Phase::Dying,
-            ..state
-        };
-        slot.head.set_state(state);
-        self.finish_dying(number, slot, state);
     }
 
     /// Frees the memory of removed segments whose last user died: done by every call while there are any doomed ones,

@@ -9,9 +9,9 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
 
-use super::{HANDLED, PROTECTION, disposition};
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
+use crate::signals::{self, Protection};
 use crate::sys;
 
 /// How many ranges there can be.
@@ -55,8 +55,8 @@ pub unsafe fn guard(start: usize, len: usize, damaged: &'static AtomicBool) -> R
     if start == 0 || len == 0 {
         return Err(Errno::EINVAL);
     }
-    if PROTECTION.load(Acquire) & HANDLED == 0 {
-        disposition::install();
+    if Protection::now().is_undecided() {
+        signals::take_faults();
     }
     for (index, range) in TABLE.iter().enumerate() {
         if range.start.compare_exchange(0, start, Acquire, Relaxed).is_ok() {
@@ -77,7 +77,7 @@ impl Drop for Guarded {
 }
 
 /// Puts zeros where the file is missing, if `address` lies in a registered range.
-pub(super) fn replace_page(address: usize) -> bool {
+pub(crate) fn replace_page(address: usize) -> bool {
     let Some(damaged) = TABLE.iter().find_map(|range| range.flag_for(address)) else {
         return false;
     };

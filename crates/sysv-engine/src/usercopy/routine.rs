@@ -73,7 +73,7 @@ pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> Result<()
 }
 
 /// Where a thread that faulted at `instruction` is to go on, if it was in the routine.
-pub(super) fn way_out(instruction: usize) -> Option<usize> {
+pub(crate) fn way_out(instruction: usize) -> Option<usize> {
     let start = sysv_usercopy as *const () as usize;
     let end = &raw const sysv_usercopy_end as usize;
     (start..end)

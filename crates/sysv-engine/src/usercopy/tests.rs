@@ -1,5 +1,4 @@
-//! The copies and the guarded ranges inside one process. What a program's own handlers see is tested with real
-//! programs under `libsysv.so`.
+//! The copies and the guarded ranges inside one process.
 
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
@@ -140,8 +139,8 @@ fn past_the_end_of_a_file_is_efault() {
 
 #[test]
 fn with_the_signals_blocked_the_kernel_copies() {
-    masks_seen();
-    let (bits, mut old) = (SIGNAL_BITS, 0u64);
+    signals::masks_seen();
+    let (bits, mut old) = (FAULT_BITS, 0u64);
     let map = Map::anonymous(2);
     map.protect(1, libc::PROT_NONE);
     write(map.start, b"before").unwrap();
@@ -196,17 +195,4 @@ fn guarded_ranges_are_counted() {
     assert_eq!(refused, Errno::ENOMEM);
     guards.pop();
     guards.push(guard_it().unwrap());
-}
-
-#[test]
-fn a_change_is_seen_by_the_program_and_not_by_the_kernel() {
-    read(0, 1).unwrap_err();
-    let signal = libc::SIGBUS;
-    let before = change(signal, None);
-    let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-    let wanted = Action::new(before.handler, flags, 0x5500);
-    assert_eq!(change(signal, Some(&wanted)), before);
-    assert_eq!(change(signal, None), wanted);
-    assert_eq!(read(0, 1), Err(Errno::EFAULT), "the handler is still in place");
-    change(signal, Some(&before));
 }

@@ -1,30 +1,32 @@
-//! The segments' registry, locked: attach records and derived data may be changed.
+//! A mechanism's registry, locked: derived data may be changed.
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::fence;
 
+use super::{Mechanism, Registry};
 use crate::live::LazyLive;
 use crate::lock::{self, Acquired, Tag};
 use crate::member::{Member, Private};
-use crate::registry::Registry;
-use crate::table::{SegmentSlot, Table};
+use crate::table::Table;
 
-/// The lock on the segments' registry, held. Released on drop.
-pub(crate) struct LockedSegments<'m> {
+/// The lock on a mechanism's registry, held. Released on drop.
+pub(crate) struct Locked<'m, S: Mechanism> {
     pub member: &'m Member,
     pub live: LazyLive<'m>,
+    registry: Registry<'m, S>,
 }
 
-impl<'m> LockedSegments<'m> {
+impl<'m, S: Mechanism> Locked<'m, S> {
     /// Takes the lock, and recovers first if its last owner died holding it. `_private` proves that signals are blocked
     /// and no other thread of the process is here.
-    pub(crate) fn lock(member: &'m Member, _private: &Private) -> LockedSegments<'m> {
+    pub(crate) fn lock(member: &'m Member, _private: &Private) -> Locked<'m, S> {
         let live = member.lazy_live();
-        let header = &member.table().header.segments;
+        let registry = S::registry(member.table());
+        let header = registry.header;
         let acquired = lock::acquire(&header.lock, member.tag(), member.spin, &|tag| {
             member.is_alive(tag, &live)
         });
-        let locked = LockedSegments { member, live };
+        let locked = Locked { member, live, registry };
         // Odd from here; the changes that follow come after it for every reader.
         header.version.store(header.version.load(Relaxed) | 1, Relaxed);
         fence(Release);
@@ -38,8 +40,8 @@ impl<'m> LockedSegments<'m> {
         self.member.table()
     }
 
-    pub(crate) fn registry(&self) -> Registry<'m, SegmentSlot> {
-        super::registry(self.table())
+    pub(crate) fn registry(&self) -> Registry<'m, S> {
+        self.registry
     }
 
     /// Whether the process with this tag lives.
@@ -48,9 +50,9 @@ impl<'m> LockedSegments<'m> {
     }
 }
 
-impl Drop for LockedSegments<'_> {
+impl<S: Mechanism> Drop for Locked<'_, S> {
     fn drop(&mut self) {
-        let header = &self.table().header.segments;
+        let header = self.registry.header;
         header
             .version
             .store(header.version.load(Relaxed).wrapping_add(1) & !1, Release);

@@ -1,0 +1,88 @@
+//! An object's file: made, given its owner and mode, opened.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::{BACKED, BACKING, FILE_LAGS, Locked, Mechanism, State};
+use crate::errno::{Errno, Result};
+use crate::member::Member;
+use crate::namespace;
+use crate::sys::{self, Fd};
+
+/// Makes the file of a new object in a namespace for several users: it must belong to the creator from the start.
+pub(crate) fn make_exclusively<S: Mechanism>(member: &Member, slot: &S, id: i32) -> Result<()> {
+    slot.flags().fetch_or(BACKING, Relaxed);
+    let file = member.with_object_path(S::DIRECTORY, id, |path| {
+        sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
+    })?;
+    give_form(&file, slot)
+}
+
+/// Opens the file, and makes it first if the object has none yet.
+pub(crate) fn open<S: Mechanism>(member: &Member, slot: &S, id: i32, read_only: bool) -> Result<Fd> {
+    let access = if read_only { libc::O_RDONLY } else { libc::O_RDWR };
+    member.with_object_path(S::DIRECTORY, id, |path| {
+        if slot.flags().load(Relaxed) & BACKED != 0 {
+            let file = sys::open(path, access, 0)?;
+            // Others may have cut the file short, and touching what is missing would raise SIGBUS.
+            if member.is_shared() && (sys::fstat(&file)?.st_size as usize) < slot.file_length() {
+                return Err(Errno::EIDRM);
+            }
+            return Ok(file);
+        }
+        if member.is_shared() {
+            return Err(Errno::EIDRM);
+        }
+        // Said before it is done, so that whoever removes the object looks for a file.
+        slot.flags().fetch_or(BACKING, Relaxed);
+        let file = sys::open(path, libc::O_RDWR | libc::O_CREAT, 0o600)?;
+        give_form(&file, slot)?;
+        if read_only {
+            sys::open(path, access, 0)
+        } else {
+            Ok(file)
+        }
+    })
+}
+
+/// Length and mode, then the word that both are right. The mode last: until then the owner can open the file again.
+fn give_form<S: Mechanism>(file: &Fd, slot: &S) -> Result<()> {
+    sys::ftruncate(file, slot.file_length() as u64)?;
+    let eager = slot.file_eager();
+    if eager > 0 {
+        namespace::allocate(file, 0, eager as u64)?;
+    }
+    let mode = S::file_mode(slot.head().ownership().mode);
+    if mode != 0o600 {
+        sys::fchmod(file, mode)?;
+    }
+    slot.flags().fetch_or(BACKED, Relaxed);
+    Ok(())
+}
+
+impl<S: Mechanism> Locked<'_, S> {
+    /// Gives the file the owner and the mode that the slot says, as far as this process may.
+    pub(crate) fn match_file(&self, number: usize, slot: &S, state: State) {
+        if slot.flags().load(Relaxed) & BACKED == 0 {
+            return;
+        }
+        let owner = slot.head().ownership();
+        let mode = S::file_mode(owner.mode);
+        let id = self.registry().id(number, state);
+        let matched = self.member.with_object_path(S::DIRECTORY, id, |path| {
+            let st = sys::stat(path, false)?;
+            if (st.st_uid, st.st_gid) != (owner.uid, owner.gid) {
+                sys::chown(path, owner.uid, owner.gid)?;
+            }
+            if st.st_mode & 0o7777 != mode {
+                sys::chmod(path, mode)
+            } else {
+                Ok(())
+            }
+        });
+        if matched.is_ok() {
+            slot.flags().fetch_and(!FILE_LAGS, Relaxed);
+        } else {
+            slot.flags().fetch_or(FILE_LAGS, Relaxed);
+        }
+    }
+}

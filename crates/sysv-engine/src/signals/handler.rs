@@ -1,0 +1,171 @@
+//! The handler that the kernel knows.
+//!
+//! It is reached with the program's own flags and mask (the kernel applied them), so that passing a signal on is a jump: the
+//! program's handler finds the stack, the registers and the three arguments as the kernel left them.
+
+#![allow(unsafe_code)]
+
+use core::arch::{global_asm, naked_asm};
+
+use super::FAULT_BITS;
+use super::action::{SIG_DFL, SIG_IGN, about_to_run, give_up};
+use super::masks_seen;
+use crate::errno::Result;
+use crate::sys::{self, SignalMask, syscall};
+use crate::{critical, usercopy};
+
+/// What the kernel calls.
+///
+/// # Safety
+/// As any signal handler: by the kernel, or by another handler with the arguments it was given.
+#[unsafe(naked)]
+unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
+    naked_asm!(
+        ".cfi_startproc",
+        "push rdi",
+        ".cfi_adjust_cfa_offset 8",
+        "push rsi",
+        ".cfi_adjust_cfa_offset 8",
+        "push rdx",
+        ".cfi_adjust_cfa_offset 8",
+        "call {decide}",
+        "pop rdx",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rsi",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "test rax, rax",
+        "jz 2f",
+        "jmp rax",
+        "2: ret",
+        ".cfi_endproc",
+        decide = sym decide,
+    )
+}
+
+/// The address by which our handler is known.
+pub(super) fn address() -> usize {
+    on_signal as *const () as usize
+}
+
+// Where a handler returns to: `mov rax, 15 (rt_sigreturn); syscall`, in the very bytes by which debuggers and unwinders
+// know a signal frame where no unwind table covers it. They look one byte earlier, hence the `nop`.
+global_asm!(
+    ".pushsection .text.sysv_return_from_signal, \"ax\", @progbits",
+    ".balign 16",
+    "    nop",
+    ".globl sysv_return_from_signal",
+    ".hidden sysv_return_from_signal",
+    ".type sysv_return_from_signal, @function",
+    "sysv_return_from_signal:",
+    "    .byte 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0",
+    "    .byte 0x0f, 0x05",
+    ".size sysv_return_from_signal, . - sysv_return_from_signal",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn sysv_return_from_signal();
+}
+
+/// The address for [`Action::restorer`](super::Action::restorer).
+pub(super) fn return_address() -> usize {
+    sysv_return_from_signal as *const () as usize
+}
+
+/// Deals with the signal, or returns the program's handler for it.
+///
+/// # Safety
+/// `info` and `context` are what the kernel gave the handler.
+unsafe extern "C" fn decide(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) -> usize {
+    // SAFETY: the kernel's own structures, on this thread's stack.
+    let (cause, context) = unsafe { (&*info, &mut *context) };
+    let faulted = is_fault(signal, cause);
+    if faulted && is_repaired(signal, cause, context) {
+        return 0;
+    }
+    if !faulted && has_to_wait(signal, info, context) {
+        return 0;
+    }
+    let action = about_to_run(signal);
+    match action.handler {
+        SIG_IGN if !faulted => 0,
+        SIG_DFL | SIG_IGN => {
+            if faulted {
+                // It happens again by itself, at the same instruction, and then the kernel deals with it.
+                give_up(signal);
+            } else {
+                if FAULT_BITS >> (signal - 1) & 1 == 1 {
+                    give_up(signal);
+                }
+                let _ = send_again(signal, info);
+            }
+            0
+        }
+        handler => {
+            critical::note_handler();
+            let blocks_itself = action.flags & libc::SA_NODEFER as u64 == 0;
+            if blocks_itself && FAULT_BITS >> (signal - 1) & 1 == 1 {
+                masks_seen(); // It may leave by siglongjmp(3) without restoring the mask.
+            }
+            handler
+        }
+    }
+}
+
+/// Whether an instruction of this thread raised the signal, and will again if nothing is done about it.
+fn is_fault(signal: i32, cause: &libc::siginfo_t) -> bool {
+    match signal {
+        libc::SIGSEGV => cause.si_code > 0,
+        // The kernel may also say, in passing, that some page has gone bad.
+        libc::SIGBUS => cause.si_code > 0 && cause.si_code != libc::BUS_MCEERR_AO,
+        _ => false,
+    }
+}
+
+/// Ends the copying routine, or puts a page in place of what a guarded range has lost.
+fn is_repaired(signal: i32, cause: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool {
+    if signal == libc::SIGBUS && cause.si_code == libc::BUS_ADRERR {
+        // SAFETY: the kernel fills `si_addr` for a fault.
+        let address = unsafe { cause.si_addr() } as usize;
+        if usercopy::replace_page(address) {
+            return true;
+        }
+    }
+    let instruction = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
+    match usercopy::way_out(*instruction as usize) {
+        Some(way_out) => {
+            *instruction = way_out as i64;
+            true
+        }
+        None => false,
+    }
+}
+
+/// Puts a signal off that arrived in a critical section, to its end.
+fn has_to_wait(signal: i32, info: *const libc::siginfo_t, context: &mut libc::ucontext_t) -> bool {
+    let mask = (&raw mut context.uc_sigmask).cast::<u64>();
+    // SAFETY: the mask begins with the eight bytes that the kernel knows.
+    let interrupted = unsafe { &mut *mask };
+    let before = *interrupted;
+    if !critical::defers(signal, interrupted) {
+        return false;
+    }
+    // Blocked already here, or it would arrive at once where the program's flags and mask allow that.
+    let here = SignalMask::block_all();
+    if send_again(signal, info).is_err() {
+        // Its queue is full. Better in the middle of a section than never.
+        *interrupted = before;
+        here.restore();
+        return false;
+    }
+    true
+}
+
+/// Queues the same signal, with everything known about its sender, to this thread.
+fn send_again(signal: i32, info: *const libc::siginfo_t) -> Result<()> {
+    let (process, thread) = (sys::getpid(), sys::gettid());
+    // SAFETY: the kernel reads the structure that it wrote itself.
+    unsafe { syscall!(SYS_rt_tgsigqueueinfo, process, thread, signal, info) }.map(drop)
+}
