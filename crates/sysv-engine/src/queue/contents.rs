@@ -97,7 +97,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         envelope.sender.store(from.identity, Relaxed);
         envelope.sent_at.store(from.now, Relaxed);
         let sequence = header.next_sequence.load(Relaxed).max(1);
-        header.next_sequence.store(sequence + 1, Relaxed);
+        header.next_sequence.store(sequence.wrapping_add(1), Relaxed);
         // The message is in the queue from here, with its bytes.
         envelope.state.store(sequence, Release);
         let tally = self.tally();
@@ -235,11 +235,12 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// Room in the file for a piece that nobody has yet.
     pub(super) fn new_piece(&self, bytes: usize) -> Result<u64> {
         let end = &self.header().end;
-        let at = end.load(Relaxed).max(WINDOW as u64).next_multiple_of(PAGE_SIZE as u64);
-        let after = at
-            .checked_add(bytes as u64)
-            .filter(|&after| after < 1 << 62)
-            .ok_or(Errno::ENOMEM)?;
+        let at = end.load(Relaxed).max(WINDOW as u64);
+        let at = at.checked_next_multiple_of(PAGE_SIZE as u64).ok_or(Errno::ENOMEM)?;
+        let after = at.checked_add(bytes as u64).ok_or(Errno::ENOMEM)?;
+        if after > i64::MAX as u64 {
+            return Err(Errno::ENOMEM);
+        }
         self.ground.extend(after)?;
         end.store(after, Relaxed);
         Ok(at)
@@ -247,6 +248,15 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// Calls `each` with every envelope that holds a message, in no order.
     pub(super) fn for_each_message(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
+        self.for_each_envelope(&mut |number, envelope| {
+            if envelope.state.load(Acquire) != 0 {
+                each(number, envelope);
+            }
+        });
+    }
+
+    /// Calls `each` with every envelope that has been used, in no order. Bounded by what the file holds.
+    pub(super) fn for_each_envelope(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
         let header = self.header();
         let mut left = header.envelope_high.load(Relaxed).min(header.envelope_backed.load(Relaxed));
         for (chunk, at) in header.envelope_chunks.iter().enumerate().take(ENVELOPE_CHUNKS) {
@@ -255,9 +265,7 @@ impl<'g, G: Ground> Contents<'g, G> {
                 let Some(envelope) = self.envelope_at(chunk, at.load(Relaxed), len, place) else {
                     break;
                 };
-                if envelope.state.load(Acquire) != 0 {
-                    each(start + place, envelope);
-                }
+                each(start + place, envelope);
             }
             left = left.saturating_sub(len);
             if left == 0 {

@@ -179,7 +179,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             let Some(link) = self.link(block) else { return };
             let head = &self.header().free_blocks[class];
             link.store(head.load(Relaxed), Relaxed);
-            head.store(block.position + 1, Relaxed);
+            head.store(block.position.wrapping_add(1), Relaxed);
             rest.units -= block.units;
             rest.position = rest.position.wrapping_add(block.units);
         }

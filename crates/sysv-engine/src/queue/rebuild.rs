@@ -75,14 +75,13 @@ impl<'g, G: Ground> Contents<'g, G> {
     fn rebuild_envelopes(&self) {
         let header = self.header();
         header.free_envelope.store(0, Relaxed);
-        for number in (0..header.envelope_high.load(Relaxed)).rev() {
-            let Some(envelope) = self.envelope(number) else { continue };
+        self.for_each_envelope(&mut |number, envelope| {
             if self.message(number).is_none() {
                 envelope.state.store(0, Relaxed);
                 envelope.next_free.store(header.free_envelope.load(Relaxed), Relaxed);
                 header.free_envelope.store(number + 1, Relaxed);
             }
-        }
+        });
     }
 
     /// Makes the heap's lists anew, so that neighbouring free blocks are one.
