@@ -34,6 +34,10 @@ impl Engine {
         })
     }
 
+    pub(crate) fn member(&self) -> &'static Member {
+        self.member
+    }
+
     /// The namespace's directory, from the root.
     pub fn directory(&self) -> &CStr {
         self.member.directory()

@@ -34,7 +34,10 @@ mod critical;
 mod engine;
 pub mod errno;
 mod facility;
+mod file_access;
 mod identity;
+#[doc(hidden)]
+pub mod inspect;
 mod kernel;
 mod limits;
 mod live;

@@ -124,6 +124,28 @@ pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     unsafe { syscall!(SYS_lchown, path.as_ptr(), uid, gid) }.map(drop)
 }
 
+/// `lsetxattr(2)`.
+pub(crate) fn setxattr(path: &CStr, name: &CStr, value: &[u8]) -> Result<()> {
+    // SAFETY: two terminated strings, and the kernel reads `value.len()` bytes.
+    unsafe {
+        syscall!(
+            SYS_lsetxattr,
+            path.as_ptr(),
+            name.as_ptr(),
+            value.as_ptr(),
+            value.len(),
+            0
+        )
+    }
+    .map(drop)
+}
+
+/// `lremovexattr(2)`.
+pub(crate) fn removexattr(path: &CStr, name: &CStr) -> Result<()> {
+    // SAFETY: two terminated strings.
+    unsafe { syscall!(SYS_lremovexattr, path.as_ptr(), name.as_ptr()) }.map(drop)
+}
+
 pub(crate) fn mkdir(path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: `path` is a terminated string.
     unsafe { syscall!(SYS_mkdir, path.as_ptr(), mode) }.map(drop)

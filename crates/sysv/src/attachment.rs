@@ -166,6 +166,23 @@ impl<A: Access> Attachment<A> {
         self.mapping.base()
     }
 
+    /// Whether `length` bytes at `offset` lie within the segment, so that no access to them is out of bounds.
+    ///
+    /// # Errors
+    /// [`AccessError::OutOfBounds`].
+    ///
+    /// ```
+    /// # let namespace = sysv::TemporaryNamespace::create()?;
+    /// # let segment = sysv::Segment::create(&namespace, sysv::Key::PRIVATE, sysv::NewSegment::of_size(100))?;
+    /// let memory = segment.attach()?;
+    /// assert!(memory.check(90, 10).is_ok());
+    /// assert!(memory.check(91, 10).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self, offset: usize, length: usize) -> Result<(), AccessError> {
+        self.at(offset, length).map(drop)
+    }
+
     /// Copies bytes of the segment into `buffer`, beginning at `offset`.
     ///
     /// # Errors
@@ -180,8 +197,8 @@ impl<A: Access> Attachment<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn copy_out(&self, offset: usize, buffer: &mut [u8]) -> Result<(), AccessError> {
-        let src = self.check(offset, buffer.len())?;
-        // SAFETY: `check` keeps the range within the mapping, which is readable; the buffer is ours alone, and a
+        let src = self.at(offset, buffer.len())?;
+        // SAFETY: `at` keeps the range within the mapping, which is readable; the buffer is ours alone, and a
         // private buffer cannot lie within the mapping, over which no slice is ever made.
         unsafe { memory::copy(src.as_ptr(), buffer.as_mut_ptr(), buffer.len()) };
         Ok(())
@@ -201,7 +218,7 @@ impl<A: Access> Attachment<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_vec(&self, range: Range<usize>) -> Result<Vec<u8>, AccessError> {
-        self.check_range(&range)?;
+        self.at_range(&range)?;
         let mut bytes = vec![0; range.len()];
         self.copy_out(range.start, &mut bytes)?;
         Ok(bytes)
@@ -224,8 +241,8 @@ impl<A: Access> Attachment<A> {
     /// ```
     #[inline]
     pub fn read<T: AnyBitPattern>(&self, offset: usize) -> Result<T, AccessError> {
-        let src = self.check(offset, size_of::<T>())?;
-        // SAFETY: `check` keeps the range within the mapping, which is readable.
+        let src = self.at(offset, size_of::<T>())?;
+        // SAFETY: `at` keeps the range within the mapping, which is readable.
         Ok(unsafe { memory::read(src.as_ptr()) })
     }
 
@@ -248,7 +265,7 @@ impl<A: Access> Attachment<A> {
     /// ```
     #[inline]
     pub fn load<T: Atomic>(&self, offset: usize, order: Ordering) -> Result<T::Value, AccessError> {
-        let at = self.check_aligned::<T>(offset)?;
+        let at = self.at_aligned::<T>(offset)?;
         // Loads alone do not conflict, so a read-only attachment has nothing to remember.
         if <A as sealed::Sealed>::WRITABLE {
             self.claim::<T>(offset)?;
@@ -260,7 +277,7 @@ impl<A: Access> Attachment<A> {
 
     /// The address of `length` bytes at `offset`, all within the segment.
     #[inline]
-    fn check(&self, offset: usize, length: usize) -> Result<NonNull<u8>, AccessError> {
+    fn at(&self, offset: usize, length: usize) -> Result<NonNull<u8>, AccessError> {
         let size = self.len();
         match offset.checked_add(length) {
             // SAFETY: at most one past the end of one mapping.
@@ -269,7 +286,7 @@ impl<A: Access> Attachment<A> {
         }
     }
 
-    fn check_range(&self, range: &Range<usize>) -> Result<NonNull<u8>, AccessError> {
+    fn at_range(&self, range: &Range<usize>) -> Result<NonNull<u8>, AccessError> {
         let size = self.len();
         let length = range.end.checked_sub(range.start);
         let length = length.ok_or(AccessError::OutOfBounds {
@@ -277,12 +294,12 @@ impl<A: Access> Attachment<A> {
             length: 0,
             size,
         })?;
-        self.check(range.start, length)
+        self.at(range.start, length)
     }
 
     #[inline]
-    fn check_aligned<T: Atomic>(&self, offset: usize) -> Result<NonNull<u8>, AccessError> {
-        let at = self.check(offset, size_of::<T>())?;
+    fn at_aligned<T: Atomic>(&self, offset: usize) -> Result<NonNull<u8>, AccessError> {
+        let at = self.at(offset, size_of::<T>())?;
         // The mapping begins at a page, so the offset's alignment is the address's.
         if !offset.is_multiple_of(align_of::<T>()) {
             return Err(AccessError::Misaligned {
@@ -318,8 +335,8 @@ impl Attachment<ReadWrite> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn copy_in(&self, offset: usize, bytes: &[u8]) -> Result<(), AccessError> {
-        let dst = self.check(offset, bytes.len())?;
-        // SAFETY: `check` keeps the range within the mapping, which is writable; a private slice cannot lie within
+        let dst = self.at(offset, bytes.len())?;
+        // SAFETY: `at` keeps the range within the mapping, which is writable; a private slice cannot lie within
         // the mapping, over which no slice is ever made.
         unsafe { memory::copy(bytes.as_ptr(), dst.as_ptr(), bytes.len()) };
         Ok(())
@@ -339,8 +356,8 @@ impl Attachment<ReadWrite> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fill(&self, range: Range<usize>, byte: u8) -> Result<(), AccessError> {
-        let dst = self.check_range(&range)?;
-        // SAFETY: `check_range` keeps the range within the mapping, which is writable.
+        let dst = self.at_range(&range)?;
+        // SAFETY: `at_range` keeps the range within the mapping, which is writable.
         unsafe { memory::fill(dst.as_ptr(), byte, range.len()) };
         Ok(())
     }
@@ -362,8 +379,8 @@ impl Attachment<ReadWrite> {
     /// ```
     #[inline]
     pub fn write<T: NoUninit>(&self, offset: usize, value: &T) -> Result<(), AccessError> {
-        let dst = self.check(offset, size_of::<T>())?;
-        // SAFETY: `check` keeps the range within the mapping, which is writable; `NoUninit` says that all bytes of
+        let dst = self.at(offset, size_of::<T>())?;
+        // SAFETY: `at` keeps the range within the mapping, which is writable; `NoUninit` says that all bytes of
         // the value are initialised, and the value is not within the mapping, over which no reference to such a type
         // is ever made.
         unsafe { memory::copy((&raw const *value).cast(), dst.as_ptr(), size_of::<T>()) };
@@ -393,7 +410,7 @@ impl Attachment<ReadWrite> {
     /// ```
     #[inline]
     pub fn atomic<T: Atomic>(&self, offset: usize) -> Result<&T, AccessError> {
-        let at = self.check_aligned::<T>(offset)?;
+        let at = self.at_aligned::<T>(offset)?;
         self.claim::<T>(offset)?;
         // SAFETY: within the mapping, aligned and claimed for this place and size, as checked; the reference borrows
         // the attachment, and with it the mapping. Copies are opaque to the compiler (see `memory`).

@@ -49,9 +49,8 @@ impl Backend {
             }
             Backend::Engine(engine) => {
                 // SAFETY: the caller's promise.
-                let base = unsafe { engine.shmat(id, address, flags) }?;
-                let size = engine.shm_stat(id, StatBy::Id).map(|(_, ds)| ds.segsz as usize);
-                Ok((NonNull::new(base).unwrap(), size?))
+                let (base, len) = unsafe { engine.attach(id, address, flags) }?;
+                Ok((NonNull::new(base).ok_or(Errno::EINVAL)?, len))
             }
         }
     }

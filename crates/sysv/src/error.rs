@@ -111,7 +111,7 @@ impl fmt::Display for Location {
 /// # let namespace = sysv::TemporaryNamespace::create()?;
 ///
 /// let error = Segment::open(&namespace, Key::new(42)).unwrap_err();
-/// assert!(error.to_string().contains("segment with key 0x0000002a"));
+/// assert!(error.to_string().starts_with("the segment with key 0x0000002a of namespace"));
 /// # Ok::<(), sysv::NamespaceError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,8 +159,8 @@ impl fmt::Display for SegmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let location = &self.location;
         match self.name {
-            Name::Key(key) if key.is_private() => write!(f, "new private segment of {location}"),
-            Name::Key(key) => write!(f, "segment with key {key} of {location}"),
+            Name::Key(key) if key.is_private() => write!(f, "the new private segment of {location}"),
+            Name::Key(key) => write!(f, "the segment with key {key} of {location}"),
             Name::Id(id) => write!(f, "segment {id} of {location}"),
         }
     }

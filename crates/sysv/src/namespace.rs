@@ -167,8 +167,7 @@ impl Namespace {
     /// ```
     pub fn remove(directory: impl AsRef<Path>) -> Result<(), NamespaceError> {
         let directory = directory.as_ref();
-        std::fs::remove_dir_all(directory)
-            .map_err(|e| NamespaceError::system(directory, "remove", Errno::from_raw(e.raw_os_error().unwrap())))
+        sysv_engine::namespace::remove(&terminated(directory)?).map_err(|cause| NamespaceError::join(directory, cause))
     }
 
     /// The kernel's own facility, which every process has that this library knows nothing about.

@@ -29,12 +29,12 @@ fn each_way_shmget_fails_has_its_own_variant_and_keeps_its_errno() {
         (
             Segment::open(&namespace, Key::new(2)),
             Errno::ENOENT,
-            "there is no segment with key 0x00000002 of namespace",
+            "the segment with key 0x00000002 of namespace",
         ),
         (
             Segment::open(&namespace, Key::PRIVATE),
             Errno::ENOENT,
-            "there is no new private segment",
+            "the new private segment of namespace",
         ),
         (
             create(&namespace, 1, 100),

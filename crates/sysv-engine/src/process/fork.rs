@@ -88,7 +88,7 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
     // Until the child says who it is, it is a nameless process of the parent's namespace.
     describe(record, member.identity().with_pid(0));
     let locked = LockedSegments::lock(member, private);
-    locked.drop_attachments_of(claim.index, Some(claim.tag));
+    locked.drop_attachments_of(claim.index);
     let mut complete = Ok(());
     for piece in private.attachments.as_mut_slice() {
         match locked.new_record(claim.tag, &piece.describe()) {

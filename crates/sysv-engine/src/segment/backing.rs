@@ -12,16 +12,17 @@ use crate::sys;
 use crate::table::SegmentSlot;
 
 /// The size that a segment occupies, in pages.
-pub(super) fn pages(slot: &SegmentSlot) -> u64 {
+pub(crate) fn pages(slot: &SegmentSlot) -> u64 {
     slot.size.load(Relaxed).div_ceil(PAGE_SIZE as u64)
 }
 
 /// The bytes that a segment may take of the file system's free space: none of one made with `SHM_NORESERVE`.
-pub(super) fn promised(slot: &SegmentSlot) -> u64 {
+pub(crate) fn promised(slot: &SegmentSlot) -> u64 {
     if slot.flags.load(Relaxed) & NORESERVE != 0 {
         0
     } else {
-        pages(slot).saturating_mul(PAGE_SIZE as u64)
+        // Whatever the size says, a sum's difference.
+        pages(slot).saturating_mul(PAGE_SIZE as u64).min(i64::MAX as u64)
     }
 }
 

@@ -99,7 +99,7 @@ impl fmt::Display for AttachError {
                 ownership,
             } => {
                 let what = if *read_only { "reading" } else { "reading and writing" };
-                write!(f, "permission denied to attach the {segment} for {what}")?;
+                write!(f, "permission denied to attach {segment} for {what}")?;
                 write_ownership(f, ownership)?;
                 f.write_str("; its owner can change its mode")?;
                 if *read_only {
@@ -109,29 +109,26 @@ impl fmt::Display for AttachError {
                 }
             }
             AttachError::Gone { segment, .. } => {
-                write!(
-                    f,
-                    "the {segment} does not exist (any more); look it up again by its key"
-                )
+                write!(f, "{segment} does not exist (any more); look it up again by its key")
             }
             AttachError::Misaligned { segment, address } => {
-                write!(f, "cannot attach the {segment} at {address:#x}: not a page's address; ")?;
+                write!(f, "cannot attach {segment} at {address:#x}: not a page's address; ")?;
                 f.write_str("round it down to a multiple of 4096 that is not zero, or let the system choose")
             }
             AttachError::Occupied { segment, address } => {
                 write!(
                     f,
-                    "cannot attach the {segment} at {address:#x}: the range is taken or out of bounds; "
+                    "cannot attach {segment} at {address:#x}: the range is taken or out of bounds; "
                 )?;
                 f.write_str("choose another, or let the system choose")
             }
             AttachError::NoMemory { segment } => {
                 write!(
                     f,
-                    "no room to attach the {segment}; detach something, or raise the limit on address space"
+                    "no room to attach {segment}; detach something, or raise the limit on address space"
                 )
             }
-            AttachError::Other { segment, errno } => write!(f, "cannot attach the {segment}: {errno}"),
+            AttachError::Other { segment, errno } => write!(f, "cannot attach {segment}: {errno}"),
         }
     }
 }

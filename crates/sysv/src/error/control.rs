@@ -76,14 +76,14 @@ macro_rules! control_error {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $name::Denied { segment, ownership } => {
-                        write!(f, concat!("permission denied to ", $cannot, " the {}"), segment)?;
+                        write!(f, concat!("permission denied to ", $cannot, " {}"), segment)?;
                         write_ownership(f, ownership)?;
                         f.write_str(concat!("; ", $remedy))
                     }
                     $name::Gone { segment, .. } => {
-                        write!(f, "the {segment} does not exist (any more); look it up again by its key")
+                        write!(f, "{segment} does not exist (any more); look it up again by its key")
                     }
-                    $name::Other { segment, errno } => write!(f, concat!("cannot ", $cannot, " the {}: {}"), segment, errno),
+                    $name::Other { segment, errno } => write!(f, concat!("cannot ", $cannot, " {}: {}"), segment, errno),
                 }
             }
         }

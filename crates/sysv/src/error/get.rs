@@ -129,29 +129,23 @@ impl fmt::Display for GetError {
             GetError::NotFound { segment } => {
                 write!(
                     f,
-                    "there is no {segment}; start the program that creates it, or create it"
+                    "{segment} does not exist; start the program that creates it, or create it"
                 )
             }
             GetError::Exists { segment } => {
-                write!(
-                    f,
-                    "the {segment} exists already; open it, remove it, or take another key"
-                )
+                write!(f, "{segment} exists already; open it, remove it, or take another key")
             }
             GetError::Denied { segment } => {
-                write!(f, "permission denied for the {segment}; its owner can change its mode")
+                write!(f, "permission denied for {segment}; its owner can change its mode")
             }
             GetError::TooSmall { segment, wanted } => {
                 write!(
                     f,
-                    "the {segment} is smaller than {wanted} bytes; ask for less, or remove it and create it anew"
+                    "{segment} is smaller than {wanted} bytes; ask for less, or remove it and create it anew"
                 )
             }
             GetError::Size { segment, wanted: 0, .. } => {
-                write!(
-                    f,
-                    "cannot create the {segment} with 0 bytes; the smallest segment has 1"
-                )
+                write!(f, "cannot create {segment} with 0 bytes; the smallest segment has 1")
             }
             GetError::Size {
                 segment,
@@ -161,19 +155,19 @@ impl fmt::Display for GetError {
                 let raise = segment.location.raise("shmmax");
                 write!(
                     f,
-                    "cannot create the {segment} with {wanted} bytes: the limit shmmax is {shmmax}; {raise}"
+                    "cannot create {segment} with {wanted} bytes: the limit shmmax is {shmmax}; {raise}"
                 )
             }
             GetError::TooMany { segment, shmmni } => {
                 let raise = segment.location.raise("shmmni");
                 write!(
                     f,
-                    "cannot create the {segment}: there are {shmmni} already, the limit shmmni; "
+                    "cannot create {segment}: there are {shmmni} already, the limit shmmni; "
                 )?;
                 write!(f, "remove some, or {raise}")
             }
             GetError::NoSpace { segment, wanted } => {
-                write!(f, "no space for the {segment} with {wanted} bytes; ")?;
+                write!(f, "no space for {segment} with {wanted} bytes; ")?;
                 match &segment.location {
                     Location::Kernel => f.write_str("remove segments, or raise kernel.shmall with sysctl"),
                     Location::Directory(path) => write!(
@@ -186,14 +180,14 @@ impl fmt::Display for GetError {
             GetError::NoMemory { segment, wanted } => {
                 write!(
                     f,
-                    "no memory for the {segment} with {wanted} bytes; ask for less, or free some"
+                    "no memory for {segment} with {wanted} bytes; ask for less, or free some"
                 )
             }
             GetError::HugePages { segment, errno } => {
-                write!(f, "no huge pages for the {segment}: {errno}; ")?;
+                write!(f, "no huge pages for {segment}: {errno}; ")?;
                 f.write_str("create it without them, or have root provide some (vm.nr_hugepages, vm.hugetlb_shm_group)")
             }
-            GetError::Other { segment, errno } => write!(f, "cannot get the {segment}: {errno}"),
+            GetError::Other { segment, errno } => write!(f, "cannot get {segment}: {errno}"),
         }
     }
 }
