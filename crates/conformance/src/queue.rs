@@ -90,7 +90,10 @@ impl QueueSubject {
     /// A new queue with a key.
     #[track_caller]
     pub fn keyed_queue(&self, key: i32) -> Queue<'_> {
-        let id = self.calls.msgget(key, IPC_CREAT | IPC_EXCL | 0o600).expect("a new queue");
+        let id = self
+            .calls
+            .msgget(key, IPC_CREAT | IPC_EXCL | 0o600)
+            .expect("a new queue");
         self.guard(id)
     }
 
@@ -138,9 +141,15 @@ impl Queue<'_> {
     pub fn receive_with(&self, size: usize, kind: i64, flags: i32) -> Result<(i64, Vec<u8>)> {
         let mut buffer = vec![0xee; 8 + size + 16];
         // SAFETY: the buffer has room.
-        let len = unsafe { self.calls.msgrcv(self.id, buffer.as_mut_ptr() as usize, size, kind, flags) }?;
+        let len = unsafe {
+            self.calls
+                .msgrcv(self.id, buffer.as_mut_ptr() as usize, size, kind, flags)
+        }?;
         assert!(len <= size, "more than was asked for");
-        assert!(buffer[8 + len..].iter().all(|&byte| byte == 0xee), "written beyond the message");
+        assert!(
+            buffer[8 + len..].iter().all(|&byte| byte == 0xee),
+            "written beyond the message"
+        );
         let mut word = [0; 8];
         word.copy_from_slice(&buffer[..8]);
         Ok((i64::from_ne_bytes(word), buffer[8..8 + len].to_vec()))
@@ -196,7 +205,10 @@ pub fn settle(child: &mut Child) {
     for _ in 0..4000 {
         std::thread::sleep(Duration::from_millis(5));
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.pid())).expect("the child's stat");
-        let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+        let state = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.trim_start().chars().next());
         asleep = if state == Some('S') { asleep + 1 } else { 0 };
         if asleep == 4 {
             return;

@@ -144,7 +144,10 @@ fn a_message_of_the_largest_size_goes_through_and_no_larger_one(subject: &QueueS
     let text: Vec<u8> = (0..=largest).map(|n| (n / 7) as u8).collect();
     assert_eq!(queue.send(1, &text), Err(Errno::EINVAL));
     queue.send(1, &text[..largest]).unwrap();
-    assert_eq!(queue.receive_with(largest, 0, IPC_NOWAIT), Ok((1, text[..largest].to_vec())));
+    assert_eq!(
+        queue.receive_with(largest, 0, IPC_NOWAIT),
+        Ok((1, text[..largest].to_vec()))
+    );
 }
 
 fn a_message_that_is_too_long_stays(subject: &QueueSubject) {
@@ -162,7 +165,10 @@ fn a_message_that_is_too_long_stays(subject: &QueueSubject) {
 fn noerror_cuts_and_drops_the_rest(subject: &QueueSubject) {
     let queue = subject.queue();
     queue.send(1, b"long").unwrap();
-    assert_eq!(queue.receive_with(3, 0, IPC_NOWAIT | MSG_NOERROR), Ok((1, b"lon".to_vec())));
+    assert_eq!(
+        queue.receive_with(3, 0, IPC_NOWAIT | MSG_NOERROR),
+        Ok((1, b"lon".to_vec()))
+    );
     assert_eq!(queue.fill(), (0, 0));
     queue.send(1, b"long").unwrap();
     assert_eq!(queue.receive_with(0, 0, IPC_NOWAIT | MSG_NOERROR), Ok((1, vec![])));
@@ -302,7 +308,10 @@ fn the_kinds_of_wrong_arguments(subject: &QueueSubject) {
         assert_eq!(calls.msgrcv(-1, address, 8, 0, 0), Err(Errno::EINVAL));
         assert_eq!(calls.msgrcv(queue.id() + 1, address, 8, 0, 0), Err(Errno::EINVAL));
         assert_eq!(calls.msgrcv(queue.id(), address, usize::MAX, 0, 0), Err(Errno::EINVAL));
-        assert_eq!(calls.msgrcv(queue.id(), address, 1 << 40, 0, IPC_NOWAIT), Err(Errno::ENOMSG));
+        assert_eq!(
+            calls.msgrcv(queue.id(), address, 1 << 40, 0, IPC_NOWAIT),
+            Err(Errno::ENOMSG)
+        );
     }
     queue.remove().unwrap();
     assert_eq!(queue.send(1, b""), Err(Errno::EINVAL));

@@ -1,8 +1,8 @@
 //! Process records: how a process gets one, and how the dead lose theirs.
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::MEMBERS;
 use crate::errno::{Errno, Result};

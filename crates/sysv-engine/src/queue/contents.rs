@@ -108,7 +108,9 @@ impl<'g, G: Ground> Contents<'g, G> {
             add(&tally.messages, 1);
             add(&tally.bytes, len as i64);
         }
-        header.arrivals.store(header.arrivals.load(Relaxed).wrapping_add(1), Relaxed);
+        header
+            .arrivals
+            .store(header.arrivals.load(Relaxed).wrapping_add(1), Relaxed);
         Ok(())
     }
 
@@ -132,7 +134,9 @@ impl<'g, G: Ground> Contents<'g, G> {
             self.strike_out(at);
             add(&tally.messages, -1);
             add(&tally.bytes, -(message.len as i64));
-            header.departures.store(header.departures.load(Relaxed).wrapping_add(1), Relaxed);
+            header
+                .departures
+                .store(header.departures.load(Relaxed).wrapping_add(1), Relaxed);
         }
         self.free(message.envelope, envelope);
     }
@@ -258,7 +262,10 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// Calls `each` with every envelope that has been used, in no order. Bounded by what the file holds.
     pub(super) fn for_each_envelope(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
         let header = self.header();
-        let mut left = header.envelope_high.load(Relaxed).min(header.envelope_backed.load(Relaxed));
+        let mut left = header
+            .envelope_high
+            .load(Relaxed)
+            .min(header.envelope_backed.load(Relaxed));
         for (chunk, at) in header.envelope_chunks.iter().enumerate().take(ENVELOPE_CHUNKS) {
             let (len, start) = chunk_extent(chunk, FIRST_ENVELOPES);
             for place in 0..len.min(left) {

@@ -73,7 +73,8 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange, qbytes: u64) -> 
     locked.change_ownership_and(number, slot, &change, qbytes);
     // "Sleeping receivers might be excluded by stricter permissions; sleeping senders might be able to send due to a larger
     // queue size": all look again.
-    if let Ok(queue) = Mapped::attach(member, &private, number, slot, id).and_then(|mapped| LockedQueue::lock(&mapped)) {
+    if let Ok(queue) = Mapped::attach(member, &private, number, slot, id).and_then(|mapped| LockedQueue::lock(&mapped))
+    {
         queue.contents().rouse_all();
     }
     Ok(())

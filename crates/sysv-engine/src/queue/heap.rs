@@ -199,7 +199,11 @@ impl<'g, G: Ground> Contents<'g, G> {
             if after > backed {
                 const PAGE_UNITS: u32 = (PAGE_SIZE / UNIT) as u32;
                 let step = (len / 8).clamp(4 * PAGE_UNITS, 256 * PAGE_UNITS);
-                let want = after.saturating_add(step - 1).min(len).next_multiple_of(PAGE_UNITS).min(len);
+                let want = after
+                    .saturating_add(step - 1)
+                    .min(len)
+                    .next_multiple_of(PAGE_UNITS)
+                    .min(len);
                 let unit = UNIT as u64;
                 self.ground
                     .back(at + u64::from(backed) * unit, u64::from(want - backed) * unit)?;

@@ -101,9 +101,7 @@ impl<'m> LockedQueue<'m> {
         }
         if let Ok(again) = LockedQueue::lock(&mapped) {
             // What fails for want of memory, the next holder of the lock does.
-            let _ = again
-                .contents()
-                .bury(self.wakes.numbers(), &|tag| again.is_alive(tag));
+            let _ = again.contents().bury(self.wakes.numbers(), &|tag| again.is_alive(tag));
         }
     }
 }

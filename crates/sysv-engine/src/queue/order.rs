@@ -202,7 +202,11 @@ impl<'g, G: Ground> Contents<'g, G> {
             }
             Selection::Position(number) => {
                 let number = usize::try_from(number).ok()?;
-                kinds().enumerate().filter(|(_, kind)| *kind != 0).nth(number).map(|(place, _)| place)
+                kinds()
+                    .enumerate()
+                    .filter(|(_, kind)| *kind != 0)
+                    .nth(number)
+                    .map(|(place, _)| place)
             }
         };
         place.map(|place| first + place)

@@ -185,7 +185,11 @@ fn play(seed: u64, steps: usize, capacity: u64, longest: u64) {
         match dice.roll(100) {
             0..55 => {
                 let kind = 1 + dice.roll(6) as i64;
-                let len = if dice.roll(3) == 0 { dice.roll(longest + 1) } else { dice.roll(65) };
+                let len = if dice.roll(3) == 0 {
+                    dice.roll(longest + 1)
+                } else {
+                    dice.roll(65)
+                };
                 let text: Vec<u8> = (0..len).map(|n| (n as u8) ^ step as u8).collect();
                 let full = model.bytes() + len > capacity || model.0.len() as u64 + 1 > capacity;
                 let expected = if full { Err(Errno::EAGAIN) } else { Ok(()) };
@@ -202,7 +206,11 @@ fn play(seed: u64, steps: usize, capacity: u64, longest: u64) {
                     2 => Selection::Except(kind),
                     _ => Selection::Any,
                 };
-                assert_eq!(queue.receive(selection), model.receive(selection), "step {step}, {selection:?}");
+                assert_eq!(
+                    queue.receive(selection),
+                    model.receive(selection),
+                    "step {step}, {selection:?}"
+                );
             }
             97 => {
                 queue.forget_what_is_derived();
@@ -211,7 +219,10 @@ fn play(seed: u64, steps: usize, capacity: u64, longest: u64) {
             98 => queue.contents().join_free_space().unwrap(),
             _ => {
                 let position = dice.roll(model.0.len() as u64 + 2) as i64;
-                let found = queue.contents().find(Selection::Position(position)).map(|(_, m)| (m.kind, m.len));
+                let found = queue
+                    .contents()
+                    .find(Selection::Position(position))
+                    .map(|(_, m)| (m.kind, m.len));
                 let expected = model.0.get(position as usize).map(|m| (m.0, m.1.len()));
                 assert_eq!(found, expected, "step {step}");
             }
@@ -268,7 +279,13 @@ fn freed_space_serves_messages_of_other_lengths() {
             queue.receive(Selection::Any).unwrap();
         }
     }
-    let backed: u32 = queue.window.header.heap_chunks.iter().map(|c| c.backed.load(Relaxed)).sum();
+    let backed: u32 = queue
+        .window
+        .header
+        .heap_chunks
+        .iter()
+        .map(|c| c.backed.load(Relaxed))
+        .sum();
     assert!(backed as usize * 64 < 8 << 20, "{backed} units");
 }
 
@@ -313,7 +330,10 @@ fn what_the_dead_were_given_comes_back_at_its_place() {
     queue.send(1, b"given").unwrap();
     queue.send(1, b"later").unwrap();
     contents.bury_granted(&|tag| tag != OTHER).unwrap();
-    assert_eq!(contents.waiter(number).unwrap().state.load(Relaxed), super::layout::FREE);
+    assert_eq!(
+        contents.waiter(number).unwrap().state.load(Relaxed),
+        super::layout::FREE
+    );
     assert_eq!(queue.tally.messages.load(Relaxed), 2);
     assert_eq!(queue.receive(Selection::Any), Some((1, b"given".to_vec())));
     assert_eq!(queue.receive(Selection::Any), Some((1, b"later".to_vec())));
@@ -349,7 +369,8 @@ fn no_bytes_in_shared_memory_lead_outside_it() {
         }
         queue.contents().enlist(OWNER, Some(Selection::Exactly(9)), 10);
         for _ in 0..200 {
-            let hostile = [0, 1, u64::MAX, 1 << 31, 1 << 40, dice.roll(1000), dice.roll(u64::MAX)][dice.roll(7) as usize];
+            let hostile =
+                [0, 1, u64::MAX, 1 << 31, 1 << 40, dice.roll(1000), dice.roll(u64::MAX)][dice.roll(7) as usize];
             if dice.roll(2) == 0 {
                 let words: &[core::sync::atomic::AtomicU64] = {
                     let start = core::ptr::from_ref(&*queue.window).cast();

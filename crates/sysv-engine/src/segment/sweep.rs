@@ -96,7 +96,10 @@ impl LockedSegments<'_> {
         } else {
             0
         };
-        let (first, wrapped) = (registry.doomed_numbers().skip(start), registry.doomed_numbers().take(start));
+        let (first, wrapped) = (
+            registry.doomed_numbers().skip(start),
+            registry.doomed_numbers().take(start),
+        );
         for number in first.chain(wrapped).take(SWEPT_PER_CALL) {
             self.settle(number);
         }
