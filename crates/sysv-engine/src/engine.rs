@@ -12,7 +12,7 @@ use crate::limits::{self, Limit, Limits};
 use crate::member::{self, Member};
 use crate::namespace::{Join, JoinError};
 use crate::process::{self, MEMBERS};
-use crate::queue;
+use crate::queue::{self, QueueReport};
 use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
 
 /// System V IPC in user space, in one namespace.
@@ -101,6 +101,14 @@ impl Engine {
     /// When the process cannot become a member again after a fork.
     pub fn segments(&self, each: &mut dyn FnMut(&SegmentReport)) -> Result<()> {
         segment::segments(self.member, each)
+    }
+
+    /// Calls `each` with every message queue, lowest index first.
+    ///
+    /// # Errors
+    /// When the process cannot become a member again after a fork.
+    pub fn queues(&self, each: &mut dyn FnMut(&QueueReport)) -> Result<()> {
+        queue::queues(self.member, each)
     }
 
     /// Calls `each` with every attachment of a segment. `each` must not call the facility.

@@ -64,5 +64,6 @@ pub use kernel::Kernel;
 pub use limits::{Limit, Limits, Numbers};
 pub use namespace::{Join, JoinError, JoinErrorKind};
 pub use path::PathBuf;
+pub use queue::QueueReport;
 pub use segment::{AttachmentReport, SegmentReport};
 pub use table::LAYOUT_VERSION;

@@ -26,6 +26,7 @@ mod locked;
 mod order;
 mod rebuild;
 mod receive;
+mod report;
 mod selection;
 mod send;
 #[cfg(test)]
@@ -38,6 +39,8 @@ pub(crate) use control::{limits, remove, set, stat, usage};
 pub(crate) use get::msgget;
 pub(crate) use layout::Tally;
 pub(crate) use receive::msgrcv;
+pub use report::QueueReport;
+pub(crate) use report::queues;
 pub(crate) use send::msgsnd;
 pub(crate) use window::Windows;
 
