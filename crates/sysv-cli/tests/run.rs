@@ -56,6 +56,42 @@ fn the_program_works_in_the_namespace_and_the_kernel_hears_nothing() {
     assert!(Segment::open(&place.namespace, Key::new(another + 1)).is_ok());
 }
 
+/// Programs under `sysv run` see the namespace's values under `/proc`; who asks for the kernel's gets the kernel's.
+#[test]
+fn the_kernels_facility_can_be_asked_from_within() {
+    let place = Place::new();
+    place.prints(&["limits", "shmmni=77"]);
+    place.prints(&["create", "100"]);
+    let kernel = Namespace::kernel();
+    let segment = Segment::create(&kernel, Key::PRIVATE, NewSegment::of_size(4321))
+        .unwrap()
+        .into_temporary();
+    let within = |arguments: &[&str]| place.json(&[&["run", env!("CARGO_BIN_EXE_sysv")], arguments].concat());
+
+    let segments = within(&["ls", "--kernel", "--json"])["segments"].clone();
+    let ids: Vec<i64> = segments
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["id"].as_i64().unwrap())
+        .collect();
+    assert!(ids.contains(&segment.id().get().into()), "{ids:?}");
+    assert!(
+        !ids.contains(&place.namespace.report().unwrap()[0].stat.id.get().into()),
+        "{ids:?}"
+    );
+    assert_eq!(
+        within(&["show", "--kernel", "--json", &segment.id().to_string()])["size"],
+        4321
+    );
+    assert_eq!(
+        within(&["limits", "--kernel", "--json"])["shmmni"],
+        kernel.limits().unwrap().shmmni
+    );
+    assert_eq!(within(&["limits", "--json"])["shmmni"], 77);
+    assert_eq!(place.prints(&["run", "cat", "/proc/sys/kernel/shmmni"]), "77\n");
+}
+
 #[test]
 fn a_named_directory_becomes_the_namespace() {
     let place = Place::new();

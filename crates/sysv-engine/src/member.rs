@@ -19,6 +19,7 @@ use crate::path::PathBuf;
 use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
 use crate::queue::Windows;
+use crate::segment;
 use crate::sys;
 use crate::table::Table;
 
@@ -257,7 +258,7 @@ impl Member {
     /// Makes sure that record `index` of an array in the table has file pages under it.
     ///
     /// # Errors
-    /// `ENOSPC` where the file system is full.
+    /// `ENOSPC` or `ENOMEM` where the file system is full.
     pub(crate) fn back(
         &self,
         backed: &AtomicU32,
@@ -272,8 +273,11 @@ impl Member {
             return Ok(());
         }
         let want = (index + 1).next_multiple_of(STEP / record).min(count);
+        let bytes = ((want - have) * record) as u64;
+        // Not at the expense of what segments were promised.
+        segment::spare(self, bytes)?;
         let file = sys::open(PathBuf::join(self.directory(), b"table")?.as_c_str(), libc::O_RDWR, 0)?;
-        namespace::allocate(&file, (array + have * record) as u64, ((want - have) * record) as u64)?;
+        namespace::allocate(&file, (array + have * record) as u64, bytes)?;
         backed.fetch_max(want as u32, Relaxed);
         Ok(())
     }

@@ -15,7 +15,7 @@ mod report;
 mod sweep;
 
 pub(crate) use attach::{shmat, shmdt};
-pub(crate) use backing::{pages, promised};
+pub(crate) use backing::{pages, promised, spare};
 pub(crate) use control::{limits, lock, remove, set, stat, usage};
 pub(crate) use get::shmget;
 pub(crate) use moved::{move_pieces, range_gone};

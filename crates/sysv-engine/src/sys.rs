@@ -84,16 +84,39 @@ impl Drop for Fd {
     }
 }
 
-/// `open(2)`; `O_CLOEXEC` and `O_NOFOLLOW` are always added.
+/// `open(2)`; `O_CLOEXEC`, `O_NOFOLLOW` and `O_NONBLOCK` are always added: the last changes nothing about files, and keeps a
+/// pipe that somebody put in a file's place from being waited for.
 pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd> {
-    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     // SAFETY: `path` is a terminated string.
     unsafe { syscall!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, mode) }.map(|fd| Fd(fd as i32))
 }
 
+/// `ftruncate(2)`, for files that stand for memory: the limit on the size of files (`RLIMIT_FSIZE`), which does not count for
+/// the kernel's segments, is lifted for the moment, as far as the process may.
+///
+/// # Errors
+/// `ENOMEM` where it may not; the kernel would send `SIGXFSZ`.
 pub(crate) fn ftruncate(fd: &Fd, len: u64) -> Result<()> {
+    let limit = get_limit(libc::RLIMIT_FSIZE);
+    if limit.rlim_cur >= len {
+        // SAFETY: no pointer.
+        return unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop);
+    }
+    if limit.rlim_max < len {
+        return Err(Errno::ENOMEM);
+    }
+    set_limit(
+        libc::RLIMIT_FSIZE,
+        libc::rlimit {
+            rlim_cur: limit.rlim_max,
+            ..limit
+        },
+    )?;
     // SAFETY: no pointer.
-    unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop)
+    let done = unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop);
+    set_limit(libc::RLIMIT_FSIZE, limit)?;
+    done
 }
 
 pub(crate) fn fallocate(fd: &Fd, offset: u64, len: u64) -> Result<()> {
@@ -492,13 +515,22 @@ pub(crate) fn effective_capabilities() -> u64 {
 
 /// The soft limit on locked memory, in bytes.
 pub(crate) fn memlock_limit() -> u64 {
+    get_limit(libc::RLIMIT_MEMLOCK).rlim_cur
+}
+
+fn get_limit(which: libc::__rlimit_resource_t) -> libc::rlimit {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: the kernel writes the structure.
-    let _ = unsafe { syscall!(SYS_getrlimit, libc::RLIMIT_MEMLOCK, &raw mut limit) };
-    limit.rlim_cur
+    let _ = unsafe { syscall!(SYS_getrlimit, which, &raw mut limit) };
+    limit
+}
+
+fn set_limit(which: libc::__rlimit_resource_t, limit: libc::rlimit) -> Result<()> {
+    // SAFETY: the kernel reads the structure.
+    unsafe { syscall!(SYS_setrlimit, which, &raw const limit) }.map(drop)
 }
 
 /// How many processors this thread may run on.
@@ -514,12 +546,6 @@ pub(crate) fn processors() -> u32 {
 /// Seconds since the Epoch, from the coarse clock: the `*_ds` structures hold whole seconds.
 pub(crate) fn now() -> i64 {
     clock(libc::CLOCK_REALTIME_COARSE).0
-}
-
-/// Coarse time since some fixed point, in milliseconds.
-pub(crate) fn monotonic_ms() -> u64 {
-    let (s, ns) = clock(libc::CLOCK_MONOTONIC_COARSE);
-    s as u64 * 1000 + ns as u64 / 1_000_000
 }
 
 fn clock(id: libc::clockid_t) -> (i64, i64) {

@@ -100,10 +100,6 @@ pub(crate) struct RegistryHeader {
     pub total: AtomicU64,
     /// The change of ownership in progress.
     pub intent: Intent,
-    /// Free bytes of the file system when it was last asked.
-    pub free_bytes: AtomicU64,
-    /// When that was, in milliseconds of the monotonic clock.
-    pub free_bytes_at: AtomicU64,
     /// Bytes promised to all live segments together, touched or not (derived).
     pub promised: AtomicU64,
 }
@@ -392,7 +388,7 @@ mod tests {
     fn the_documented_offsets_are_true() {
         documented!(Header: magic version flags fingerprint created creator processes attachments segments);
         documented!(PoolHeader: high backed free hand);
-        documented!(RegistryHeader: lock in_use version backed high doomed total intent free_bytes free_bytes_at promised);
+        documented!(RegistryHeader: lock in_use version backed high doomed total intent promised);
         documented!(Intent: armed state uid gid mode ctime);
         documented!(ProcessRecord: generation state identity joined uid attachments command);
         documented!(ObjectHead: state key uid gid cuid cgid mode next ctime creator command);

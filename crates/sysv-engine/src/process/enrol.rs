@@ -33,6 +33,8 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
     })?;
     let claim = claim(member, &live).map_err(|errno| match errno {
         Errno::EAGAIN => JoinError::new(JoinErrorKind::TooManyProcesses),
+        // Something that cannot be locked or mapped stands in the file's place.
+        Errno::ENODEV | Errno::EINVAL | Errno::EBADF => JoinError::new(JoinErrorKind::Damaged { file: "live" }),
         errno => JoinError::system("becoming a member")(errno),
     })?;
     let _ = claim.proof.keep_from_children();

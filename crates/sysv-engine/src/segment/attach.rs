@@ -110,7 +110,7 @@ pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) ->
         return Err(Errno::EINVAL);
     }
     let request = Request::decode(addr, flags)?;
-    member.enter()?;
+    member.enter().map_err(documented)?;
     let caller = Caller::current();
     let mut private = member.lock_private();
     private.attachments.reserve_one().map_err(|_| Errno::ENOMEM)?;
@@ -154,6 +154,14 @@ pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) ->
         let _ = sys::mlock_on_fault(address, target.len);
     }
     Ok((address, target.size))
+}
+
+/// Want of descriptors, which the kernel's `shmat` does not have, as the want that it documents.
+fn documented(errno: Errno) -> Errno {
+    match errno {
+        Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
+        errno => errno,
+    }
 }
 
 /// Finds the segment, checks the permission, and makes the attachment count.
