@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+mod queues;
+
 use crate::abi::{
     IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, SHM_INFO, SHM_LOCK, SHM_STAT, SHM_STAT_ANY, SHM_UNLOCK, ShmInfoLimits,
     ShmInfoUsage, ShmidDs,

@@ -10,7 +10,7 @@ use crate::abi::PAGE_SIZE;
 use crate::attachments::{LocalAttachment, Template};
 use crate::errno::{Errno, Result};
 use crate::identity::Identity;
-use crate::limits::{Limits, LimitsPage};
+use crate::limits::{Limit, Limits, LimitsPage};
 use crate::live::{LazyLive, ProofOfLife};
 use crate::lock::Tag;
 use crate::namespace::{self, Join, JoinError, Mapped};
@@ -18,6 +18,7 @@ use crate::page_vec::PageVec;
 use crate::path::PathBuf;
 use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
+use crate::queue::Windows;
 use crate::segment;
 use crate::sys;
 use crate::table::Table;
@@ -44,6 +45,8 @@ pub(crate) struct Member {
     lock_owner: AtomicU32,
     /// Spinning helps: another processor can make progress.
     pub(crate) spin: bool,
+    /// The message queues that the process has mapped.
+    pub(crate) queues: Windows,
     /// What the process's threads change in turns.
     pub(crate) private: PrivateLock<Private>,
     /// [`Engine`](crate::Engine) handles on it. Changed under `process::MEMBERS`.
@@ -84,6 +87,7 @@ impl Member {
                 identity: AtomicU64::new(0),
                 lock_owner: AtomicU32::new(sys::getpid()),
                 spin: sys::processors() > 1,
+                queues: Windows::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),
                     templates: PageVec::new(),
@@ -112,6 +116,7 @@ impl Member {
         // SAFETY: `join` mapped these; the caller vouches that nothing refers to them.
         unsafe {
             self.mapped.unmap();
+            self.queues.unmap();
             let _ = sys::munmap(self.presence as usize, PAGE_SIZE);
             core::ptr::drop_in_place(memory);
             let _ = sys::munmap(memory as usize, size_of::<Member>().next_multiple_of(PAGE_SIZE));
@@ -158,6 +163,13 @@ impl Member {
             unsafe { &*self.mapped.limits }
         };
         page.load()
+    }
+
+    /// The largest message, in bytes: a limit that is asked for at every `msgsnd`.
+    #[inline]
+    pub(crate) fn msgmax(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { &*self.mapped.limits }.load_one(Limit::Msgmax)
     }
 
     pub(crate) fn directory(&self) -> &CStr {

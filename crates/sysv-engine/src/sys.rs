@@ -124,6 +124,13 @@ pub(crate) fn fallocate(fd: &Fd, offset: u64, len: u64) -> Result<()> {
     unsafe { syscall!(SYS_fallocate, fd.0, 0, offset, len) }.map(drop)
 }
 
+/// Gives a range's memory back; it reads as zeros then.
+pub(crate) fn punch_hole(fd: &Fd, offset: u64, len: u64) -> Result<()> {
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: no pointer.
+    unsafe { syscall!(SYS_fallocate, fd.0, mode, offset, len) }.map(drop)
+}
+
 pub(crate) fn fchmod(fd: &Fd, mode: u32) -> Result<()> {
     // SAFETY: no pointer.
     unsafe { syscall!(SYS_fchmod, fd.0, mode) }.map(drop)
@@ -407,10 +414,20 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
     let _ = unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) };
 }
 
-/// Wakes up to `count` sleepers of `word`.
-pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+/// As [`futex_wait`], and says why it returned: `EINTR` after a signal handler, `ETIMEDOUT`, `EAGAIN` for another value.
+pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, timeout: Duration) -> Result<()> {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    // SAFETY: as above.
+    unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) }.map(drop)
+}
+
+/// Wakes up to `count` sleepers of `word`, and returns how many.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) -> usize {
     // SAFETY: the kernel only looks the address up.
-    let _ = unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) }.unwrap_or(0)
 }
 
 /// A set of blocked signals, as the kernel has it.

@@ -9,6 +9,8 @@
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64};
 
+use crate::queue::Tally;
+
 /// The table's first eight bytes.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SYSVIPC\0");
 
@@ -115,6 +117,8 @@ pub(crate) struct Intent {
     pub mode: AtomicU32,
     _pad: AtomicU32,
     pub ctime: AtomicI64,
+    /// The mechanism's own part: a queue's `msg_qbytes`.
+    pub extra: AtomicU64,
 }
 
 /// Where keys and free slots are found; derived from the slots.
@@ -258,10 +262,11 @@ pub(crate) struct Semaphore {
 #[repr(C, align(256))]
 pub(crate) struct QueueSlot {
     pub head: ObjectHead,
+    /// Capacity, counters and times.
+    pub tally: Tally,
     /// `BACKING`, `BACKED`, `FILE_LAGS`: see [`crate::registry`].
     pub flags: AtomicU32,
-    _pad0: AtomicU32,
-    _pad: [AtomicU64; 15],
+    _pad: [AtomicU32; 15],
 }
 
 /// One attachment of one segment in one process.

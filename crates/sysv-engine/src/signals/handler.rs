@@ -104,6 +104,7 @@ unsafe extern "C" fn decide(signal: i32, info: *mut libc::siginfo_t, context: *m
             0
         }
         handler => {
+            critical::note_handler();
             let blocks_itself = action.flags & libc::SA_NODEFER as u64 == 0;
             if blocks_itself && FAULT_BITS >> (signal - 1) & 1 == 1 {
                 masks_seen(); // It may leave by siglongjmp(3) without restoring the mask.
