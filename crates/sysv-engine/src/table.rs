@@ -389,10 +389,12 @@ mod tests {
         documented!(Header: magic version flags fingerprint created creator processes attachments segments);
         documented!(PoolHeader: high backed free hand);
         documented!(RegistryHeader: lock in_use version backed high doomed total intent promised);
-        documented!(Intent: armed state uid gid mode ctime);
+        documented!(Intent: armed state uid gid mode ctime extra);
         documented!(ProcessRecord: generation state identity joined uid attachments command);
         documented!(ObjectHead: state key uid gid cuid cgid mode next ctime creator command);
         documented!(SegmentSlot: size atime dtime last flags attachments);
+        documented!(QueueSlot: tally flags);
+        documented!(Tally: capacity bytes messages sent_at received_at sender receiver);
         documented!(AttachRecord: owner slot sequence flags address length segment_links process_links);
     }
 }

@@ -256,6 +256,30 @@ pub(crate) fn chunk_extent(chunk: usize, first: u32) -> (u32, u32) {
 mod tests {
     use super::*;
 
+    /// Asserts that the page has a row for each field, at the field's offset, under the heading.
+    macro_rules! documented {
+        ($structure:ident under $heading:literal: $($field:ident)*) => {$(
+            let heading = concat!("### ", $heading, "\n");
+            let page = include_str!("../../../../docs/layout.md");
+            let section = page.split_once(heading).expect(heading).1;
+            let section = section.split("\n## ").next().unwrap().split("\n### ").next().unwrap();
+            let row = format!("| {} | `{}` |", core::mem::offset_of!($structure, $field), stringify!($field));
+            assert!(section.contains(&row), "docs/layout.md, {}: no row {row}", $heading);
+        )*};
+    }
+
+    #[test]
+    fn the_documented_offsets_are_true() {
+        documented!(Header under "Header of a queue": magic id removed lock dirty receivers senders granted free_waiter
+            waiter_high waiter_backed next_ticket next_sequence arrivals departures order_at order_capacity order_head
+            order_tail order_live taking taker taken_at free_envelope envelope_high envelope_backed live_units
+            freed_units end envelope_chunks heap_chunks free_blocks);
+        documented!(HeapChunk under "HeapChunk": at filled backed);
+        documented!(Waiter under "Waiter": state owner ticket mode grant kind size prev next);
+        documented!(Envelope under "Envelope": state kind position units len sender sent_at next_free);
+        assert_eq!(WINDOW, 266_240);
+    }
+
     #[test]
     fn chunks_double() {
         assert_eq!(in_chunks(0, 64), (0, 0, 64));
