@@ -25,7 +25,6 @@ use crate::page_vec::PageVec;
 use crate::private_lock::PrivateGuard;
 use crate::segment::LockedSegments;
 use crate::signals;
-use crate::sys;
 
 /// What `fork` has made ready for the child.
 #[derive(Clone, Copy)]
@@ -97,10 +96,7 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
             Err(errno) => complete = Err(errno),
         }
         // As Linux has it: a fork attaches, in the parent's name.
-        if let Some(slot) = locked.registry().slots.get(piece.slot) {
-            slot.atime.store(sys::now(), Relaxed);
-            slot.last.store(member.identity().word(), Relaxed);
-        }
+        locked.note_attach(piece.slot, member.identity());
     }
     drop(locked);
     if complete.is_err() {
