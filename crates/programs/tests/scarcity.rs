@@ -348,6 +348,19 @@ fn a_small_address_space_refuses_to_attach_or_to_join() {
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_does_not_kill() {
+    let place = Place::in_memory();
+    let script = r#"use "$PLACE/ns" 100 1
+        ulimit -f 16
+        use "$PLACE/ns" 100000 2
+        use "$PLACE/ns" 100 1"#;
+    if found(&["perl"]) {
+        let output = finish(&mut shell(&place, script)).success();
+        assert_eq!(output, "fine\nshmwrite: Cannot allocate memory\nstatus 12\nfine\n");
+    }
+}
+
+#[test]
 fn a_segment_beyond_the_machines_memory_is_refused() {
     let place = Place::in_memory();
     let script = r#"use "$PLACE/ns" 10 1
