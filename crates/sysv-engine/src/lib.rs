@@ -50,6 +50,7 @@ pub mod process;
 pub mod procfs;
 mod registry;
 mod segment;
+mod semaphore;
 pub mod signals;
 mod sys;
 mod table;

@@ -349,6 +349,31 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
     let _ = unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) };
 }
 
+/// Why a sleeper woke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Somebody woke it, or the word had changed.
+    Called,
+    /// The time was up.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
+}
+
+/// As [`futex_wait`], and tells why it ended.
+pub(crate) fn futex_sleep(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    // SAFETY: the kernel reads the word and the timeout. Not FUTEX_PRIVATE: other processes wake us.
+    match unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) } {
+        Err(Errno::ETIMEDOUT) => Woken::TimedOut,
+        Err(Errno::EINTR) => Woken::Interrupted,
+        _ => Woken::Called,
+    }
+}
+
 /// Wakes up to `count` sleepers of `word`.
 pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
     // SAFETY: the kernel only looks the address up.
@@ -394,6 +419,28 @@ impl SignalMask {
     /// A bit for each signal.
     pub(crate) fn word(self) -> u64 {
         self.0
+    }
+
+    /// Whether a signal is pending that this mask does not block and that has a handler.
+    pub(crate) fn admits_handled_signal(self) -> bool {
+        let mut pending = 0u64;
+        // SAFETY: the kernel writes eight bytes.
+        let _ = unsafe { syscall!(SYS_rt_sigpending, &raw mut pending, size_of::<u64>()) };
+        let mut rest = pending & !self.0;
+        while rest != 0 {
+            let signal = rest.trailing_zeros() + 1;
+            rest &= rest - 1;
+            // The kernel's `struct sigaction` begins with the handler.
+            let mut action = [0usize; 4];
+            // SAFETY: the kernel writes the four words of its structure.
+            let asked = unsafe {
+                syscall!(SYS_rt_sigaction, signal, 0, action.as_mut_ptr(), size_of::<u64>())
+            };
+            if asked.is_ok() && action[0] != libc::SIG_DFL && action[0] != libc::SIG_IGN {
+                return true;
+            }
+        }
+        false
     }
 
     /// Makes this mask the thread's again.
@@ -481,6 +528,12 @@ pub(crate) fn now() -> i64 {
 pub(crate) fn monotonic_ms() -> u64 {
     let (s, ns) = clock(libc::CLOCK_MONOTONIC_COARSE);
     s as u64 * 1000 + ns as u64 / 1_000_000
+}
+
+/// Time since some fixed point, in microseconds.
+pub(crate) fn monotonic_us() -> u64 {
+    let (s, ns) = clock(libc::CLOCK_MONOTONIC);
+    s as u64 * 1_000_000 + ns as u64 / 1000
 }
 
 fn clock(id: libc::clockid_t) -> (i64, i64) {
