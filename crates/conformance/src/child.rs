@@ -43,6 +43,21 @@ pub enum By {
     BareFork,
 }
 
+impl By {
+    /// Forks: 0 in the child, whose only thread this must be.
+    pub fn fork(self) -> libc::pid_t {
+        // SAFETY: the calling process has one thread, so that the child's memory is consistent.
+        let pid = unsafe {
+            match self {
+                By::Fork => libc::fork(),
+                By::BareFork => libc::syscall(libc::SYS_fork) as libc::pid_t,
+            }
+        };
+        assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+        pid
+    }
+}
+
 impl Child {
     /// Forks a child that runs `body` with its end of the channel and then calls `_exit(0)`.
     pub fn fork(body: impl FnOnce(&mut Channel)) -> Child {
@@ -63,14 +78,7 @@ impl Child {
     /// [`Child::fork`] by the call of choice.
     pub fn fork_by(by: By, body: impl FnOnce(&mut Channel)) -> Child {
         let (ours, mut theirs) = Channel::pair();
-        // SAFETY: the calling process has one thread, so that the child's memory is consistent.
-        let pid = unsafe {
-            match by {
-                By::Fork => libc::fork(),
-                By::BareFork => libc::syscall(libc::SYS_fork) as libc::pid_t,
-            }
-        };
-        assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+        let pid = by.fork();
         if pid == 0 {
             drop(ours);
             die_with_parent();
@@ -124,6 +132,11 @@ impl Child {
         self.channel.receive()
     }
 
+    /// The next value that the body sends, or `None` if it ends first.
+    pub fn try_receive<T: Wire>(&mut self) -> Option<T> {
+        self.channel.try_receive()
+    }
+
     /// Waits until the body has sent `()`.
     #[track_caller]
     pub fn arrived(&mut self) {
@@ -144,12 +157,6 @@ impl Child {
         // SAFETY: our own child; no status is wanted.
         let stopped = unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::WUNTRACED) };
         assert_eq!(stopped, self.pid, "waitpid: {}", std::io::Error::last_os_error());
-    }
-
-    /// Waits until nobody holds the other end of the channel any more: the child and those that inherited it
-    /// have ended.
-    pub fn is_abandoned(&mut self) -> bool {
-        self.channel.try_receive::<()>().is_none()
     }
 
     /// Kills with SIGKILL and waits until the child is dead, leaving it unreaped: a zombie.
@@ -216,16 +223,26 @@ impl Drop for Child {
 /// Waits for the death of a process that cannot be reaped by anybody else; `false` if it outlives our
 /// patience.
 pub(crate) fn wait_until_dead(pid: libc::pid_t) -> bool {
+    let process = watch(pid).unwrap_or_else(|error| panic!("pidfd_open: {error}"));
+    // SAFETY: one valid entry.
+    unsafe { libc::poll(&mut readable(&process), 1, PATIENCE.as_millis() as i32) == 1 }
+}
+
+/// A descriptor that becomes readable when the process has ended.
+pub(crate) fn watch(pid: libc::pid_t) -> std::io::Result<OwnedFd> {
     // SAFETY: the call takes no pointer.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as i32;
-    assert!(fd >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
-    // SAFETY: a descriptor that the call just made for us.
-    let process = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut poll = libc::pollfd {
-        fd: process.as_raw_fd(),
+    match unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as i32 {
+        -1 => Err(std::io::Error::last_os_error()),
+        // SAFETY: a descriptor that the call just made for us.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+    }
+}
+
+/// The question to poll(2) whether something can be read.
+pub(crate) fn readable(from: &impl AsRawFd) -> libc::pollfd {
+    libc::pollfd {
+        fd: from.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
-    };
-    // SAFETY: one valid entry.
-    unsafe { libc::poll(&mut poll, 1, PATIENCE.as_millis() as i32) == 1 }
+    }
 }

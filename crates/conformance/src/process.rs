@@ -5,6 +5,7 @@
 use std::os::fd::AsRawFd;
 
 use crate::channel::Channel;
+use crate::child::wait_until_dead;
 use crate::trial;
 
 /// Asks for SIGKILL when the parent dies. A change of credentials forgets the wish.
@@ -30,6 +31,18 @@ pub fn exit_in_order() -> ! {
 pub fn outlive_parent() {
     // SAFETY: no pointers.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+}
+
+/// Lets a descriptor stay open when a program is executed.
+pub fn keep_open(descriptor: &impl AsRawFd) {
+    // SAFETY: changes one flag of a descriptor that is open.
+    unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) };
+}
+
+/// Lets the system forget ended children by itself; nobody waits for them.
+pub(crate) fn disown_children() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
 /// Closes every descriptor but those that carry the test's messages.
@@ -80,7 +93,28 @@ pub fn new_pid_namespace_for_children() -> bool {
     made
 }
 
+/// In a child: tells the test that it is there, and waits until it may proceed.
+pub fn idle(parent: &mut Channel) {
+    parent.send(&());
+    parent.receive::<()>();
+}
+
 /// Sleeps for so many microseconds.
 pub fn pause(microseconds: u64) {
     std::thread::sleep(std::time::Duration::from_micros(microseconds));
+}
+
+/// Makes this process the parent of its descendants' orphans, so that [`await_orphan`] can wait for them.
+pub fn adopt_orphans() {
+    // SAFETY: no pointers.
+    let set = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    assert_eq!(set, 0, "PR_SET_CHILD_SUBREAPER: {}", std::io::Error::last_os_error());
+}
+
+/// Waits for the end of an orphan that this process has adopted.
+pub fn await_orphan(pid: i32) {
+    assert!(wait_until_dead(pid), "process {pid} still lives");
+    // SAFETY: a child of ours by adoption; no status is wanted.
+    let reaped = unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+    assert_eq!(reaped, pid, "waitpid: {}", std::io::Error::last_os_error());
 }

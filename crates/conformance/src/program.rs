@@ -4,7 +4,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::net::UnixStream;
@@ -15,7 +15,8 @@ use sysv_engine::{Errno, Segments, StatBy};
 
 use crate::channel::Channel;
 use crate::child::Child;
-use crate::process::exit_at_once;
+use crate::differential;
+use crate::process::{self, exit_at_once};
 use crate::subject::Subject;
 use crate::trial;
 use crate::wire::Wire;
@@ -30,18 +31,37 @@ impl Executable {
         Executable(File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     }
 
+    /// A file that an earlier program of this process left open.
+    ///
+    /// # Safety
+    /// The descriptor must be the caller's to give away.
+    pub(crate) unsafe fn from_descriptor(fd: i32) -> Executable {
+        // SAFETY: the caller's promise.
+        Executable(unsafe { File::from_raw_fd(fd) })
+    }
+
+    /// Lets the file stay open when it is executed.
+    pub(crate) fn keep_open(&self) {
+        process::keep_open(&self.0);
+    }
+
     /// Replaces this process by the program, which then speaks over `channel`.
     pub fn run(&self, subject: &Subject, channel: &Channel) -> ! {
-        let mut arguments: Vec<CString> = vec![c"conformance-peer".into()];
-        arguments.extend(subject.address());
+        let mut arguments = subject.address().to_vec();
         arguments.push(CString::new(channel.as_raw_fd().to_string()).expect("digits"));
-        let mut argv: Vec<*const c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+        process::keep_open(channel);
+        self.execute(&arguments)
+    }
+
+    /// Replaces this process by the program with these arguments.
+    pub(crate) fn execute(&self, arguments: &[CString]) -> ! {
+        let mut argv = vec![c"conformance-peer".as_ptr()];
+        argv.extend(arguments.iter().map(|argument| argument.as_ptr()));
         argv.push(std::ptr::null());
+        let environment = [std::ptr::null::<c_char>()];
         // SAFETY: `argv` is a null-terminated array of strings that live until the call; the empty path names
         // the open file.
         unsafe {
-            libc::fcntl(channel.as_raw_fd(), libc::F_SETFD, 0);
-            let environment = [std::ptr::null::<c_char>()];
             libc::syscall(
                 libc::SYS_execveat,
                 self.0.as_raw_fd(),
@@ -53,6 +73,12 @@ impl Executable {
         }
         trial::note(&format!("execveat: {}", std::io::Error::last_os_error()));
         exit_at_once(127)
+    }
+}
+
+impl AsRawFd for Executable {
+    fn as_raw_fd(&self) -> i32 {
+        self.0.as_raw_fd()
     }
 }
 
@@ -154,12 +180,15 @@ impl Program {
 /// The program itself: joins what its arguments name, and does as it is told over the channel.
 pub fn serve() {
     let arguments: Vec<CString> = std::env::args()
+        .skip(1)
         .map(|argument| CString::new(argument).expect("no NUL in an argument"))
         .collect();
-    let [_, address @ .., fd] = arguments.as_slice() else {
-        panic!("the conformance suite starts this program with arguments of its own");
+    let (address, fd) = match arguments.as_slice() {
+        [role, rest @ ..] if role.as_c_str() == c"worker" => differential::serve_as_worker(rest),
+        [address @ .., fd] => (address, fd),
+        [] => panic!("the conformance suite starts this program with arguments of its own"),
     };
-    let subject = Subject::at(&address.iter().map(CString::as_c_str).collect::<Vec<&CStr>>());
+    let subject = Subject::at(address);
     let fd = fd
         .to_str()
         .ok()

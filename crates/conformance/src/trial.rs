@@ -10,12 +10,13 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use crate::child::{readable, watch};
 use crate::ledger::Ledger;
 use crate::place::Place;
 use crate::process::{die_with_parent, exit_at_once};
@@ -36,8 +37,32 @@ pub fn run(facility: Facility, body: fn(&Subject)) {
 /// Runs `body` with the rights of an ordinary user, who is also the one that owns the facility's
 /// namespace: Alice if root runs the tests, otherwise whoever does.
 pub fn run_unprivileged(facility: Facility, body: fn(&Subject)) {
-    let user = User::can_be_changed().then_some(User::ALICE);
-    supervise(facility, user, LIMIT, body);
+    run_unprivileged_within(LIMIT, facility, body);
+}
+
+/// [`run`] for a body that the engine is known to fail: a limit that stays.
+///
+/// # Panics
+/// When it passes, for then the limit is gone.
+pub fn run_beyond(facility: Facility, body: fn(&Subject)) {
+    expect_failure(|| run(facility, body));
+}
+
+/// [`run_with_users`] likewise.
+pub fn run_with_users_beyond(facility: Facility, body: fn(&Subject)) {
+    if User::can_be_changed() {
+        expect_failure(|| run_with_users(facility, body));
+    } else {
+        run_with_users(facility, body);
+    }
+}
+
+fn expect_failure(trial: impl FnOnce()) {
+    let outcome = catch_unwind(AssertUnwindSafe(trial));
+    assert!(
+        outcome.is_err(),
+        "this was a limit of the engine and no longer is: the test belongs with the others"
+    );
 }
 
 /// [`run`] for a body that needs other users; skipped with a message where there can be none.
@@ -52,6 +77,11 @@ pub fn run_with_users(facility: Facility, body: fn(&Subject)) {
 /// [`run`] with a time limit of one's own.
 pub fn run_within(limit: Duration, facility: Facility, body: impl FnOnce(&Subject)) {
     supervise(facility, None, limit, body);
+}
+
+/// [`run_unprivileged`] with a time limit of one's own.
+pub fn run_unprivileged_within(limit: Duration, facility: Facility, body: impl FnOnce(&Subject)) {
+    supervise(facility, User::can_be_changed().then_some(User::ALICE), limit, body);
 }
 
 fn supervise(facility: Facility, user: Option<User>, limit: Duration, body: impl FnOnce(&Subject)) {
@@ -89,19 +119,13 @@ fn supervise(facility: Facility, user: Option<User>, limit: Duration, body: impl
 
 /// Waits for a child and reaps it; after `limit` kills it and returns `None`.
 fn wait_within(pid: libc::pid_t, limit: Duration) -> Option<i32> {
-    // SAFETY: our own child; the descriptor that the call makes is ours.
-    let process = unsafe { OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32) };
+    let process = watch(pid).expect("pidfd_open");
     let end = Instant::now() + limit;
     let mut in_time = false;
     while !in_time && Instant::now() < end {
-        let mut poll = libc::pollfd {
-            fd: process.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
         let left = end.saturating_duration_since(Instant::now()).as_millis();
         // SAFETY: one valid entry.
-        in_time = unsafe { libc::poll(&mut poll, 1, left as i32) } == 1;
+        in_time = unsafe { libc::poll(&mut readable(&process), 1, left.min(60_000) as i32) } == 1;
     }
     let mut status = 0;
     // SAFETY: our own child, not yet reaped, and `status` is valid.

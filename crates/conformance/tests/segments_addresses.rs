@@ -2,7 +2,7 @@
 
 use conformance::memory::{Room, free_place, is_mapped};
 use conformance::{Child, Subject};
-use sysv_engine::abi::{PAGE_SIZE, SHM_RDONLY, SHM_REMAP, SHM_RND};
+use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE, PAGE_SIZE, SHM_NORESERVE, SHM_RDONLY, SHM_REMAP, SHM_RND};
 use sysv_engine::{Errno, Segments};
 
 conformance::on_each_facility! {
@@ -28,6 +28,7 @@ conformance::on_each_facility! {
     a_range_that_wraps_around_is_einval,
     a_range_beyond_all_memory_is_enomem,
     with_shm_remap_a_range_that_wraps_around_is_enomem,
+    an_occupied_place_comes_before_the_end_of_all_memory,
     the_last_pages_of_the_address_space_can_be_used,
     processes_attach_one_segment_at_different_addresses,
 }
@@ -310,6 +311,21 @@ fn with_shm_remap_a_range_that_wraps_around_is_enomem(subject: &Subject) {
     let last_page = usize::MAX - (PAGE_SIZE - 1);
     assert_eq!(
         attach_wherever(subject, segment.id(), last_page, SHM_REMAP),
+        Err(Errno::ENOMEM)
+    );
+}
+
+fn an_occupied_place_comes_before_the_end_of_all_memory(subject: &Subject) {
+    let Ok(id) = subject.shmget(IPC_PRIVATE, 1 << 50, IPC_CREAT | SHM_NORESERVE | 0o600) else {
+        return conformance::trial::note("skipped: this machine never overcommits");
+    };
+    let segment = subject.guard(id, IPC_PRIVATE);
+    // The range holds this program, its libraries and its stack, and ends beyond the last address.
+    assert_eq!(segment.try_attach_at(free_place(1), 0).map(drop), Err(Errno::EINVAL));
+    assert_eq!(segment.try_attach_at(END - PAGE_SIZE, 0).map(drop), Err(Errno::ENOMEM));
+    assert_eq!(segment.try_attach(0).map(drop), Err(Errno::ENOMEM));
+    assert_eq!(
+        attach_wherever(subject, id, END - PAGE_SIZE, SHM_REMAP),
         Err(Errno::ENOMEM)
     );
 }

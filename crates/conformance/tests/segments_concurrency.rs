@@ -245,12 +245,12 @@ fn processes_killed_while_creating_leave_whole_segments(subject: &Subject) {
                     parent.send(&());
                     for turn in number.. {
                         let key = keys[turn % keys.len()];
-                        if let Ok(id) = subject.shmget(key, 3 * PAGE_SIZE, IPC_CREAT | 0o600) {
-                            if let Ok(address) = subject.attach_any(id) {
-                                let _ = subject.shm_remove(id);
-                                subject.detach_at(address).unwrap();
-                            }
-                        }
+                        let Ok(id) = subject.shmget(key, 3 * PAGE_SIZE, IPC_CREAT | 0o600) else {
+                            continue;
+                        };
+                        let Ok(address) = subject.attach_any(id) else { continue };
+                        let _ = subject.shm_remove(id);
+                        subject.detach_at(address).unwrap();
                     }
                 })
             })

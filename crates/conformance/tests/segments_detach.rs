@@ -31,6 +31,7 @@ conformance::on_each_facility! {
     an_attachment_unmapped_page_by_page_is_gone_with_the_last,
     one_unmapping_can_take_several_attachments,
     unmapping_around_attachments_takes_them_along,
+    losing_a_part_counts_as_an_attach_and_a_detach,
     unmapping_nothing_changes_nothing,
     unmapping_off_the_page_boundary_is_einval,
     unmapping_part_of_a_page_takes_the_whole_page,
@@ -348,6 +349,25 @@ fn unmapping_around_attachments_takes_them_along(subject: &Subject) {
     assert_eq!(segment.nattch(), 0);
     for attachment in attachments {
         assert_eq!(subject.detach_at(attachment.leak()), Err(Errno::EINVAL));
+    }
+}
+
+fn losing_a_part_counts_as_an_attach_and_a_detach(subject: &Subject) {
+    // The kernel splits the mapping in two and drops one of them.
+    for (what, lost, nattch) in [("head", 0, 1), ("middle", 1, 2), ("tail", 2, 1)] {
+        let segment = subject.segment(3 * PAGE_SIZE);
+        let attachment = segment.attach();
+        // Somebody else was the last one.
+        Child::compute(|| segment.attach().detach());
+        let forked = segment.stat();
+        clock::next_second();
+        let before = clock::now();
+        attachment.unmap(lost * PAGE_SIZE, PAGE_SIZE);
+        let ds = segment.stat();
+        let now = before..=clock::now();
+        assert!(now.contains(&ds.atime) && now.contains(&ds.dtime), "{what}: {ds:?}");
+        assert_eq!((ds.lpid, ds.nattch), (std::process::id() as i32, nattch), "{what}");
+        assert_eq!((ds.ctime, ds.cpid), (forked.ctime, forked.cpid), "{what}");
     }
 }
 

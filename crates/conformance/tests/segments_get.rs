@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use conformance::{Child, Subject, User, clock, trial};
-use sysv_engine::abi::{
-    IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_PRIVATE, IPCMNI, PAGE_SIZE, SHM_HUGETLB, SHM_NORESERVE, ShmInfoLimits,
-};
+use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_PRIVATE, IPCMNI, PAGE_SIZE, SHM_HUGETLB, SHM_NORESERVE};
 use sysv_engine::{Errno, Segments};
 
 conformance::on_each_facility! {
@@ -21,9 +19,6 @@ conformance::on_each_facility! {
     a_size_larger_than_the_existing_segment_is_einval,
     the_last_page_of_a_segment_does_not_count_as_its_size,
     size_zero_cannot_be_created,
-    a_size_that_no_address_can_have_is_einval,
-    more_memory_than_there_is_is_enomem,
-    without_reservation_more_memory_than_there_is_can_be_promised,
     a_refused_creation_leaves_no_key_behind,
     the_size_is_kept_as_it_was_asked_for,
     a_new_segment_has_every_field_set,
@@ -37,14 +32,12 @@ conformance::on_each_facility! {
     an_identifier_is_sequence_times_ipcmni_plus_index,
     a_removed_segments_identifier_stays_dead_when_its_index_is_used_again,
     a_removed_key_is_free_at_once,
-    a_size_beyond_shmmax_is_einval,
-    shmmax_does_not_touch_what_exists,
-    more_pages_than_shmall_are_enospc,
-    more_segments_than_shmmni_are_enospc,
-    a_bad_size_is_einval_even_where_nothing_more_can_be_created,
-    a_full_namespace_still_opens_what_exists,
     other_users_are_refused_the_bits_they_lack,
     eexist_and_einval_come_before_eacces,
+}
+
+conformance::on_the_kernel_and_beyond_the_engine! {
+    huge_pages_that_cannot_be_had_are_promised_without_reservation,
 }
 
 conformance::on_each_facility_unprivileged! {
@@ -191,47 +184,6 @@ fn size_zero_cannot_be_created(subject: &Subject) {
     );
 }
 
-fn a_size_that_no_address_can_have_is_einval(subject: &Subject) {
-    // Above the default SHMMAX, or negative as a file's length.
-    for size in [usize::MAX, usize::MAX - (1 << 24) + 1, 1 << 63] {
-        assert_eq!(
-            subject.shmget(IPC_PRIVATE, size, IPC_CREAT | 0o600),
-            Err(Errno::EINVAL),
-            "size {size:#x}"
-        );
-        assert_eq!(
-            subject.shmget(IPC_PRIVATE, size, IPC_CREAT | SHM_NORESERVE | 0o600),
-            Err(Errno::EINVAL),
-            "size {size:#x} without reservation"
-        );
-    }
-}
-
-fn more_memory_than_there_is_is_enomem(subject: &Subject) {
-    for size in [1 << 46, 1 << 50, 1 << 62, (1 << 63) - 1] {
-        assert_eq!(
-            subject.shmget(IPC_PRIVATE, size, IPC_CREAT | 0o600),
-            Err(Errno::ENOMEM),
-            "size {size:#x}"
-        );
-    }
-}
-
-fn without_reservation_more_memory_than_there_is_can_be_promised(subject: &Subject) {
-    let overcommit = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
-    if overcommit.trim() == "2" {
-        return trial::note("skipped: this machine never overcommits");
-    }
-    let id = subject
-        .shmget(IPC_PRIVATE, 1 << 42, IPC_CREAT | SHM_NORESERVE | 0o600)
-        .unwrap();
-    let segment = subject.guard(id, IPC_PRIVATE);
-    let attachment = segment.attach();
-    attachment.store((1 << 42) - 1, 7);
-    assert_eq!(attachment.load((1 << 42) - 1), 7);
-    assert_eq!(attachment.load(1 << 41), 0);
-}
-
 fn a_refused_creation_leaves_no_key_behind(subject: &Subject) {
     let key = subject.key();
     for size in [0, usize::MAX, 1 << 50] {
@@ -344,6 +296,14 @@ fn huge_pages_that_cannot_be_had_are_refused(subject: &Subject) {
     assert_eq!(subject.shmget(key, 0, 0), Err(Errno::ENOENT));
 }
 
+fn huge_pages_that_cannot_be_had_are_promised_without_reservation(subject: &Subject) {
+    // Whoever touches them dies of SIGBUS.
+    if no_huge_pages() && conformance::user::effective().0 == 0 {
+        let made = subject.shmget(IPC_PRIVATE, 1, IPC_CREAT | SHM_HUGETLB | SHM_NORESERVE | 0o600);
+        assert_eq!(made.map(|id| subject.guard(id, IPC_PRIVATE).stat().segsz), Ok(1));
+    }
+}
+
 fn huge_pages_without_the_right_to_them_are_refused(subject: &Subject) {
     if no_huge_pages() {
         assert_eq!(
@@ -429,90 +389,6 @@ fn a_removed_key_is_free_at_once(subject: &Subject) {
     // The last detach of the old one must not take the new one's key along.
     attachment.detach();
     assert_eq!(subject.shmget(segment.key(), 1, 0), Ok(successor.id()));
-}
-
-fn with_limits(subject: &Subject, change: impl FnOnce(&mut ShmInfoLimits)) -> bool {
-    let mut limits = subject.shm_limits().unwrap().1;
-    change(&mut limits);
-    subject.set_limits(&limits)
-}
-
-fn a_size_beyond_shmmax_is_einval(subject: &Subject) {
-    if with_limits(subject, |limits| limits.shmmax = 10_000) {
-        assert_eq!(subject.shm_limits().unwrap().1.shmmax, 10_000);
-        assert_eq!(
-            subject.shmget(IPC_PRIVATE, 10_001, IPC_CREAT | 0o600),
-            Err(Errno::EINVAL)
-        );
-        subject.segment(10_000);
-        assert_eq!(
-            Child::compute(|| subject.shmget(IPC_PRIVATE, 10_001, 0o600)),
-            Err(Errno::EINVAL)
-        );
-    }
-}
-
-fn shmmax_does_not_touch_what_exists(subject: &Subject) {
-    let segment = subject.keyed_segment(50_000, 0o600);
-    if with_limits(subject, |limits| limits.shmmax = 10_000) {
-        assert_eq!(subject.shmget(segment.key(), 50_000, IPC_CREAT), Ok(segment.id()));
-        segment.attach().store(49_999, 1);
-    }
-}
-
-fn more_pages_than_shmall_are_enospc(subject: &Subject) {
-    if with_limits(subject, |limits| limits.shmall = 5) {
-        let three = subject.segment(2 * PAGE_SIZE + 1);
-        assert_eq!(
-            subject.shmget(IPC_PRIVATE, 2 * PAGE_SIZE + 1, IPC_CREAT | 0o600),
-            Err(Errno::ENOSPC)
-        );
-        let two = subject.segment(2 * PAGE_SIZE);
-        assert_eq!(subject.shmget(IPC_PRIVATE, 1, IPC_CREAT | 0o600), Err(Errno::ENOSPC));
-        // What is removed and still attached counts until it goes.
-        let attachment = three.attach();
-        three.remove();
-        assert_eq!(subject.shmget(IPC_PRIVATE, 1, IPC_CREAT | 0o600), Err(Errno::ENOSPC));
-        attachment.detach();
-        subject.segment(3 * PAGE_SIZE);
-        drop(two);
-    }
-}
-
-fn more_segments_than_shmmni_are_enospc(subject: &Subject) {
-    if with_limits(subject, |limits| limits.shmmni = 3) {
-        let mut segments: Vec<_> = (0..3).map(|_| subject.segment(1)).collect();
-        assert_eq!(subject.shmget(IPC_PRIVATE, 1, IPC_CREAT | 0o600), Err(Errno::ENOSPC));
-        let attachment = segments[0].attach();
-        segments[0].remove();
-        assert_eq!(subject.shmget(IPC_PRIVATE, 1, IPC_CREAT | 0o600), Err(Errno::ENOSPC));
-        attachment.detach();
-        segments.push(subject.segment(1));
-        assert_eq!(subject.shmget(subject.key(), 1, IPC_CREAT | 0o600), Err(Errno::ENOSPC));
-    }
-}
-
-fn a_bad_size_is_einval_even_where_nothing_more_can_be_created(subject: &Subject) {
-    let lower = |limits: &mut ShmInfoLimits| (limits.shmmni, limits.shmall, limits.shmmax) = (1, 1, 10_000);
-    let segment = subject.keyed_segment(1, 0o600);
-    if with_limits(subject, lower) {
-        for size in [0, 10_001] {
-            assert_eq!(subject.shmget(IPC_PRIVATE, size, IPC_CREAT | 0o600), Err(Errno::EINVAL));
-        }
-        assert_eq!(subject.shmget(subject.key(), 1, 0o600), Err(Errno::ENOENT));
-        assert_eq!(
-            subject.shmget(segment.key(), 1, IPC_CREAT | IPC_EXCL | 0o600),
-            Err(Errno::EEXIST)
-        );
-    }
-}
-
-fn a_full_namespace_still_opens_what_exists(subject: &Subject) {
-    let segment = subject.keyed_segment(1, 0o600);
-    if with_limits(subject, |limits| limits.shmmni = 0) {
-        assert_eq!(subject.shmget(segment.key(), 1, IPC_CREAT | 0o600), Ok(segment.id()));
-        assert_eq!(subject.shmget(subject.key(), 1, IPC_CREAT | 0o600), Err(Errno::ENOSPC));
-    }
 }
 
 fn other_users_are_refused_the_bits_they_lack(subject: &Subject) {

@@ -1,9 +1,9 @@
 //! `IPC_RMID`: what goes at once, and what stays for as long as somebody is attached.
 
 use conformance::memory::is_mapped;
-use conformance::process::{exit_at_once, outlive_parent};
+use conformance::process::{adopt_orphans, await_orphan, exit_at_once, idle, outlive_parent};
 use conformance::program::{Executable, Program};
-use conformance::{Channel, Child, Ending, Segment, Subject, clock};
+use conformance::{Child, Ending, Segment, Subject, clock};
 use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPCMNI, PAGE_SIZE, SHM_DEST, SHM_RDONLY};
 use sysv_engine::{Errno, PermChange, Segments, StatBy};
 
@@ -222,11 +222,6 @@ fn the_last_detach_is_the_end(subject: &Subject) {
     assert_eq!(segment.try_remove(), Err(Errno::EINVAL));
 }
 
-fn idle(parent: &mut Channel) {
-    parent.send(&());
-    parent.receive::<()>();
-}
-
 fn any_attachment_keeps_it(subject: &Subject) {
     let segment = subject.segment(1);
     let own = segment.attach();
@@ -374,6 +369,7 @@ fn a_stopped_process_keeps_it(subject: &Subject) {
 }
 
 fn an_orphan_keeps_it(subject: &Subject) {
+    adopt_orphans();
     let segment = subject.segment(1);
     let mut child = Child::fork(|parent| {
         let attachment = segment.attach();
@@ -384,16 +380,18 @@ fn an_orphan_keeps_it(subject: &Subject) {
             parent.send(&attachment.load(0));
         });
         grandchild.arrived();
+        parent.send(&grandchild.pid());
         std::mem::forget(grandchild);
         exit_at_once(0);
     });
+    let orphan = child.receive();
     assert_eq!(child.wait(), Ending::Exited(0));
     segment.remove();
     assert_removed_but_alive(&segment);
     segment.attach().store(0, 9);
     child.proceed();
     assert_eq!(child.receive::<u8>(), 9);
-    assert!(child.is_abandoned());
+    await_orphan(orphan);
     segment.assert_gone();
 }
 

@@ -82,9 +82,10 @@ pub(crate) struct Template {
     pub address: usize,
 }
 
-/// The length of a mapping of `size` bytes.
+/// The length of a mapping of `size` bytes; one that no mapping has where `size` is beyond all bounds.
 pub(crate) fn mapped_length(size: u64) -> usize {
-    (size as usize).next_multiple_of(PAGE_SIZE)
+    const TOO_LONG: usize = usize::MAX - (PAGE_SIZE - 1);
+    (size as usize).checked_next_multiple_of(PAGE_SIZE).unwrap_or(TOO_LONG)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use crate::limits::{self, Limit, Limits};
 use crate::member::{self, Member};
 use crate::namespace::{Join, JoinError};
 use crate::process::{self, MEMBERS};
-use crate::semaphore;
 use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
+use crate::semaphore;
 
 /// System V IPC in user space, in one namespace.
 ///

@@ -55,6 +55,7 @@ errnos! {
     EMFILE, "Too many open files";
     ENAMETOOLONG, "File name too long";
     ENFILE, "Too many open files in system";
+    ENODATA, "No data available";
     ENODEV, "No such device";
     ENOENT, "No such file or directory";
     ENOMEM, "Cannot allocate memory";

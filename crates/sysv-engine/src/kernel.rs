@@ -131,7 +131,9 @@ impl Semaphores for Kernel {
     }
 
     fn semop(&self, id: i32, operations: &[Sembuf], timeout: Option<Timespec>) -> Result<()> {
-        let timeout = timeout.as_ref().map_or(0, |timeout| core::ptr::from_ref(timeout) as usize);
+        let timeout = timeout
+            .as_ref()
+            .map_or(0, |timeout| core::ptr::from_ref(timeout) as usize);
         // SAFETY: both addresses are valid for reading.
         unsafe { self.semtimedop(id, operations.as_ptr() as usize, operations.len(), timeout) }
     }
@@ -158,7 +160,11 @@ impl Semaphores for Kernel {
         }
         // By index, which needs no permission; the identifier must be that of the set found there.
         let (found, ds) = self.sem_stat(id % IPCMNI, StatBy::IndexAny)?;
-        if found == id { Ok(ds.nsems as usize) } else { Err(Errno::EINVAL) }
+        if found == id {
+            Ok(ds.nsems as usize)
+        } else {
+            Err(Errno::EINVAL)
+        }
     }
 
     fn sem_values(&self, id: i32, values: &mut [u16]) -> Result<()> {

@@ -34,6 +34,7 @@ mod critical;
 mod engine;
 pub mod errno;
 mod facility;
+mod file_access;
 mod identity;
 #[doc(hidden)]
 pub mod inspect;

@@ -96,7 +96,7 @@ mod proof {
 /// and an answer read from that would be a false death.
 pub(crate) struct LazyLive<'d> {
     directory: &'d core::ffi::CStr,
-    live: OnceCell<Option<Live>>,
+    live: OnceCell<Live>,
 }
 
 impl<'d> LazyLive<'d> {
@@ -114,6 +114,10 @@ impl<'d> LazyLive<'d> {
     }
 
     pub(crate) fn get(&self) -> Option<&Live> {
-        self.live.get_or_init(|| Live::open(self.directory).ok()).as_ref()
+        if self.live.get().is_none() {
+            // A failure is not kept: whoever waits for a lock asks again, and there may be a descriptor by then.
+            let _ = self.live.set(Live::open(self.directory).ok()?);
+        }
+        self.live.get()
     }
 }

@@ -45,6 +45,12 @@ impl Tag {
         (word & INDEX_MASK != 0).then_some(Tag(word & !WAITERS))
     }
 
+    /// As [`from_word`](Tag::from_word), for words that hold a tag and nothing else: whoever looks for the tag's word must
+    /// find this very one.
+    pub(crate) fn from_exact_word(word: u32) -> Option<Tag> {
+        Tag::from_word(word).filter(|tag| tag.0 == word)
+    }
+
     pub(crate) fn word(self) -> u32 {
         self.0
     }
@@ -105,8 +111,9 @@ fn acquire_contended(word: &AtomicU32, me: Tag, spin: bool, alive: &dyn Fn(Tag) 
         if now != seen | WAITERS {
             continue;
         }
-        // The same owner still: does it live? A word that names no record was written by nobody honest.
-        let owner_lives = Tag::from_word(now).is_some_and(alive);
+        // The same owner still: does it live? A word that names no record, or the very process that waits, was written
+        // by nobody honest.
+        let owner_lives = Tag::from_word(now).is_some_and(|owner| owner != me && alive(owner));
         if !owner_lives && word.compare_exchange(now, taken, Acquire, Relaxed).is_ok() {
             return Acquired::Takeover;
         }
@@ -154,6 +161,14 @@ mod tests {
             }
         });
         assert_eq!(WORD.load(Relaxed), 0);
+    }
+
+    /// A process that found its own tag there, which somebody else had written, waited for itself.
+    #[test]
+    fn nobody_waits_for_itself() {
+        let me = Tag::new(1, 0);
+        let word = AtomicU32::new(me.word());
+        assert_eq!(acquire(&word, me, false, &|_| true), Acquired::Takeover);
     }
 
     #[test]

@@ -100,6 +100,8 @@ impl Member {
             });
             &*memory
         };
+        // As after each attachment: the first one may want any free address.
+        let _ = member.private.lock().attachments.reserve_one();
         let enrolled = process::enrol(member, &mut member.private.lock());
         enrolled.map(|()| member).inspect_err(|_| {
             // SAFETY: nobody else knows the member yet.

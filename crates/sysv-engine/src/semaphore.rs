@@ -87,3 +87,6 @@ impl Mechanism for SetSlot {
 fn registry(table: &Table) -> Registry<'_, SetSlot> {
     SetSlot::registry(table)
 }
+
+#[cfg(test)]
+mod tests;

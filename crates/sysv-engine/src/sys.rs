@@ -117,6 +117,28 @@ pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     unsafe { syscall!(SYS_lchown, path.as_ptr(), uid, gid) }.map(drop)
 }
 
+/// `lsetxattr(2)`.
+pub(crate) fn setxattr(path: &CStr, name: &CStr, value: &[u8]) -> Result<()> {
+    // SAFETY: two terminated strings, and the kernel reads `value.len()` bytes.
+    unsafe {
+        syscall!(
+            SYS_lsetxattr,
+            path.as_ptr(),
+            name.as_ptr(),
+            value.as_ptr(),
+            value.len(),
+            0
+        )
+    }
+    .map(drop)
+}
+
+/// `lremovexattr(2)`.
+pub(crate) fn removexattr(path: &CStr, name: &CStr) -> Result<()> {
+    // SAFETY: two terminated strings.
+    unsafe { syscall!(SYS_lremovexattr, path.as_ptr(), name.as_ptr()) }.map(drop)
+}
+
 pub(crate) fn mkdir(path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: `path` is a terminated string.
     unsafe { syscall!(SYS_mkdir, path.as_ptr(), mode) }.map(drop)
@@ -433,9 +455,7 @@ impl SignalMask {
             // The kernel's `struct sigaction` begins with the handler.
             let mut action = [0usize; 4];
             // SAFETY: the kernel writes the four words of its structure.
-            let asked = unsafe {
-                syscall!(SYS_rt_sigaction, signal, 0, action.as_mut_ptr(), size_of::<u64>())
-            };
+            let asked = unsafe { syscall!(SYS_rt_sigaction, signal, 0, action.as_mut_ptr(), size_of::<u64>()) };
             if asked.is_ok() && action[0] != libc::SIG_DFL && action[0] != libc::SIG_IGN {
                 return true;
             }

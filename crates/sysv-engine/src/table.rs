@@ -370,3 +370,32 @@ const _: () = {
     assert!(offset_of!(Table, sets) % 4096 == 0);
     assert!(offset_of!(Table, queues) % 4096 == 0);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asserts that the page has a row for each field, at the field's offset, under the structure's heading.
+    macro_rules! documented {
+        ($structure:ident: $($field:ident)*) => {$(
+            let heading = concat!("### ", stringify!($structure), "\n");
+            let page = include_str!("../../../docs/layout.md");
+            let section = page.split_once(heading).expect(heading).1;
+            let section = section.split("\n## ").next().unwrap().split("\n### ").next().unwrap();
+            let row = format!("| {} | `{}` |", offset_of!($structure, $field), stringify!($field));
+            assert!(section.contains(&row), "docs/layout.md, {}: no row {row}", stringify!($structure));
+        )*};
+    }
+
+    #[test]
+    fn the_documented_offsets_are_true() {
+        documented!(Header: magic version flags fingerprint created creator processes attachments segments);
+        documented!(PoolHeader: high backed free hand);
+        documented!(RegistryHeader: lock in_use version backed high doomed total intent free_bytes free_bytes_at promised);
+        documented!(Intent: armed state uid gid mode ctime);
+        documented!(ProcessRecord: generation state identity joined uid attachments command);
+        documented!(ObjectHead: state key uid gid cuid cgid mode next ctime creator command);
+        documented!(SegmentSlot: size atime dtime last flags attachments);
+        documented!(AttachRecord: owner slot sequence flags address length segment_links process_links);
+    }
+}

@@ -1,9 +1,14 @@
-//! What `/proc` tells about the kernel's own segments.
+//! What `/proc` tells about the kernel's own segments, and the limits that are set there.
+//!
+//! Under `sysv run` the C library's `open` shows a namespace's values in the files that are about System V IPC. Those
+//! are opened by system calls of our own.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use sysv_engine::abi::{IpcPerm, ShmidDs};
 
 use crate::report::{AttachmentReport, Process, SegmentReport};
@@ -13,9 +18,34 @@ use crate::{Errno, Id, Stat};
 pub(crate) const SEGMENTS: &str = "/proc/sysvipc/shm";
 
 pub(crate) fn segments() -> Result<Vec<SegmentReport>, Errno> {
-    let text = fs::read_to_string(SEGMENTS).map_err(errno)?;
+    let text = read(SEGMENTS)?;
     let boot = boot_time();
     Ok(text.lines().skip(1).filter_map(|line| segment(line, boot)).collect())
+}
+
+/// The value of a limit under `/proc/sys/kernel`.
+pub(crate) fn limit(name: &str) -> Result<u64, Errno> {
+    read(&format!("/proc/sys/kernel/{name}"))?
+        .trim()
+        .parse()
+        .map_err(|_| Errno::EIO)
+}
+
+/// Sets it. Only root can.
+pub(crate) fn set_limit(name: &str, value: u64) -> Result<(), Errno> {
+    let mut file = open(&format!("/proc/sys/kernel/{name}"), OFlags::WRONLY)?;
+    file.write_all(value.to_string().as_bytes()).map_err(errno)
+}
+
+fn read(path: &str) -> Result<String, Errno> {
+    let mut text = String::new();
+    open(path, OFlags::RDONLY)?.read_to_string(&mut text).map_err(errno)?;
+    Ok(text)
+}
+
+fn open(path: &str, flags: OFlags) -> Result<File, Errno> {
+    let file = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
+    file.map(File::from).map_err(|e| Errno::from_raw(e.raw_os_error()))
 }
 
 /// One line: `key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap`.

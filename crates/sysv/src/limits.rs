@@ -1,8 +1,7 @@
 //! How much a facility gives.
 
-use std::path::Path;
-
-use crate::{Errno, LimitsError, Location, Namespace, backend::Backend};
+use crate::backend::Backend;
+use crate::{Errno, LimitsError, Location, Namespace, kernel_proc};
 
 /// The limits of a facility, which Linux keeps under `/proc/sys/kernel`.
 ///
@@ -120,14 +119,11 @@ impl Namespace {
 
 /// Writes those that differ, so that a user who changes nothing needs no permission.
 fn set_kernel_limits(limits: &Limits) -> Result<(), Errno> {
-    let errno = |e: std::io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
     let mut limits = *limits;
     for name in Limits::NAMES {
         let wanted = *limits.by_name(name).ok_or(Errno::EINVAL)?;
-        let file = Path::new("/proc/sys/kernel").join(name);
-        let current = std::fs::read_to_string(&file).map_err(errno)?;
-        if current.trim().parse() != Ok(wanted) {
-            std::fs::write(&file, wanted.to_string()).map_err(errno)?;
+        if kernel_proc::limit(name)? != wanted {
+            kernel_proc::set_limit(name, wanted)?;
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Process records: how a process gets one, and how the dead lose theirs.
 
 use core::mem::offset_of;
-use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::MEMBERS;
 use crate::errno::{Errno, Result};
@@ -42,7 +42,7 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
     member.set_tag(claim.tag);
     member.set_identity(identity);
     private.proof = Some(claim.proof);
-    LockedSegments::lock(member, private).drop_attachments_of(claim.index, Some(claim.tag));
+    LockedSegments::lock(member, private).drop_attachments_of(claim.index);
     semaphore::drop_of_dead(member, private, claim.index, Some(claim.tag));
     member.own_lock();
     member.set_present(true);
@@ -100,19 +100,23 @@ fn try_claim(member: &Member, live: &Live, index: usize) -> Result<Option<Claim>
     if !live.begin_transition(index)? {
         return Ok(None);
     }
-    let claimed = take_over(live, index, record);
+    let claimed = take_over(live, index, record, &table.process_bits);
     live.end_transition(index);
     claimed
 }
 
 /// The transition of a record to a living owner; the caller has begun it.
-fn take_over(live: &Live, index: usize, record: &ProcessRecord) -> Result<Option<Claim>> {
+fn take_over(live: &Live, index: usize, record: &ProcessRecord, bits: &[AtomicU64]) -> Result<Option<Claim>> {
     if live.holds(index)? {
         return Ok(None);
     }
     let tag = Tag::new(index, advance(&record.generation));
     match live.hold(index) {
-        Ok(proof) => Ok(Some(Claim { index, tag, proof })),
+        Ok(proof) => {
+            // Once more: whoever buried the predecessor may have cleared it.
+            bits[index / 64].fetch_or(1 << (index % 64), AcqRel);
+            Ok(Some(Claim { index, tag, proof }))
+        }
         Err(Errno::EAGAIN) => Ok(None),
         Err(errno) => Err(errno),
     }
@@ -125,16 +129,20 @@ fn advance(generation: &AtomicU32) -> u32 {
 
 /// Takes a dead process's record from it, with what it held. `false` if the process lives or another does this already.
 pub(super) fn bury(member: &Member, private: &Private, live: &Live, index: usize) -> Result<bool> {
-    let Some(record) = member.table().processes.get(index) else {
+    let table = member.table();
+    let Some(record) = table.processes.get(index) else {
         return Ok(false);
     };
     if index == member.tag().index() || !live.begin_transition(index)? {
         return Ok(false);
     }
     let dead = !live.holds(index)?;
-    if dead {
+    if dead && index >= table.header.processes.backed.load(Relaxed) as usize {
+        // Its claimant died before it had touched the record, whose page may not even exist.
+        clear_bit(table, index);
+    } else if dead {
         advance(&record.generation);
-        LockedSegments::lock(member, private).drop_attachments_of(index, None);
+        LockedSegments::lock(member, private).drop_attachments_of(index);
         semaphore::drop_of_dead(member, private, index, None);
         free(member, index, record);
     }
@@ -144,9 +152,20 @@ pub(super) fn bury(member: &Member, private: &Private, live: &Live, index: usize
 
 fn free(member: &Member, index: usize, record: &ProcessRecord) {
     record.state.store(0, Release);
-    if let Some(word) = member.table().process_bits.get(index / 64) {
+    clear_bit(member.table(), index);
+}
+
+fn clear_bit(table: &Table, index: usize) {
+    if let Some(word) = table.process_bits.get(index / 64) {
         word.fetch_and(!(1 << (index % 64)), AcqRel);
     }
+}
+
+/// Whether somebody has the record, had it until death, or died about to claim it. The record's own state would not do: a
+/// claimant sets the bit first.
+fn is_marked(table: &Table, index: usize) -> bool {
+    let word = table.process_bits.get(index / 64);
+    word.is_some_and(|word| word.load(Acquire) >> (index % 64) & 1 == 1)
 }
 
 fn look_at_some(member: &Member, private: &Private, live: &Live) {
@@ -154,7 +173,7 @@ fn look_at_some(member: &Member, private: &Private, live: &Live) {
     let high = (pool.high.load(Relaxed) as usize).min(PROCESSES);
     for _ in 0..LOOKED_AT {
         let index = pool.hand.fetch_add(1, Relaxed) as usize % high.max(1);
-        if member.table().processes[index].state.load(Acquire) != 0 {
+        if is_marked(member.table(), index) {
             let _ = bury(member, private, live, index);
         }
     }
@@ -163,9 +182,8 @@ fn look_at_some(member: &Member, private: &Private, live: &Live) {
 /// Takes from all dead processes what they held.
 pub(crate) fn sweep_members(member: &Member, private: &Private) -> Result<()> {
     let live = Live::open(member.directory())?;
-    let high = (member.table().header.processes.high.load(Relaxed) as usize).min(PROCESSES);
-    for index in 0..high {
-        if member.table().processes[index].state.load(Acquire) != 0 {
+    for index in 0..PROCESSES {
+        if is_marked(member.table(), index) {
             bury(member, private, &live, index)?;
         }
     }

@@ -89,7 +89,7 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
     // Until the child says who it is, it is a nameless process of the parent's namespace.
     describe(record, member.identity().with_pid(0));
     let locked = LockedSegments::lock(member, private);
-    locked.drop_attachments_of(claim.index, Some(claim.tag));
+    locked.drop_attachments_of(claim.index);
     drop(locked);
     semaphore::drop_of_dead(member, private, claim.index, Some(claim.tag));
     let locked = LockedSegments::lock(member, private);

@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::{BACKED, BACKING, FILE_LAGS, Locked, Mechanism, State};
 use crate::errno::{Errno, Result};
+use crate::file_access;
 use crate::member::Member;
 use crate::namespace;
 use crate::sys::{self, Fd};
@@ -34,7 +35,14 @@ pub(crate) fn open<S: Mechanism>(member: &Member, slot: &S, id: i32, read_only: 
         }
         // Said before it is done, so that whoever removes the object looks for a file.
         slot.flags().fetch_or(BACKING, Relaxed);
-        let file = sys::open(path, libc::O_RDWR | libc::O_CREAT, 0o600)?;
+        let file = match sys::open(path, libc::O_RDWR | libc::O_CREAT, 0o600) {
+            // Somebody else gives it its form, or was killed doing so, and its mode already forbids writing.
+            Err(Errno::EACCES) => {
+                sys::chmod(path, 0o600)?;
+                sys::open(path, libc::O_RDWR, 0)?
+            }
+            other => other?,
+        };
         give_form(&file, slot)?;
         if read_only {
             sys::open(path, access, 0)
@@ -51,10 +59,8 @@ fn give_form<S: Mechanism>(file: &Fd, slot: &S) -> Result<()> {
     if eager > 0 {
         namespace::allocate(file, 0, eager as u64)?;
     }
-    let mode = S::file_mode(slot.head().ownership().mode);
-    if mode != 0o600 {
-        sys::fchmod(file, mode)?;
-    }
+    // Even where it is the one that the file was made with: the umask may have taken from that.
+    sys::fchmod(file, S::file_mode(slot.head().ownership().mode))?;
     slot.flags().fetch_or(BACKED, Relaxed);
     Ok(())
 }
@@ -68,17 +74,9 @@ impl<S: Mechanism> Locked<'_, S> {
         let owner = slot.head().ownership();
         let mode = S::file_mode(owner.mode);
         let id = self.registry().id(number, state);
-        let matched = self.member.with_object_path(S::DIRECTORY, id, |path| {
-            let st = sys::stat(path, false)?;
-            if (st.st_uid, st.st_gid) != (owner.uid, owner.gid) {
-                sys::chown(path, owner.uid, owner.gid)?;
-            }
-            if st.st_mode & 0o7777 != mode {
-                sys::chmod(path, mode)
-            } else {
-                Ok(())
-            }
-        });
+        let matched = self
+            .member
+            .with_object_path(S::DIRECTORY, id, |path| file_access::apply(path, &owner, mode));
         if matched.is_ok() {
             slot.flags().fetch_and(!FILE_LAGS, Relaxed);
         } else {

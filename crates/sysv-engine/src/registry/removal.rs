@@ -24,7 +24,7 @@ impl<S: Mechanism> Locked<'_, S> {
     }
 
     /// Removes the file of an object that is being made or dying, and frees its slot. Where this process may not remove
-    /// the file, the slot stays as it is until somebody comes who may.
+    /// the file, the slot stays as it is, marked with the doomed ones, so that every call tries until somebody comes who may.
     pub(crate) fn finish_dying(&self, number: usize, slot: &S, state: State) {
         S::end(self, number, slot, state);
         let registry = self.registry();
@@ -32,13 +32,14 @@ impl<S: Mechanism> Locked<'_, S> {
             let id = registry.id(number, state);
             match self.member.with_object_path(S::DIRECTORY, id, sys::unlink) {
                 Ok(()) | Err(Errno::ENOENT) => {}
-                Err(_) => return,
+                Err(_) => return registry.mark_doomed(number, true),
             }
         }
         slot.head().set_state(State {
             phase: Phase::Free,
             ..state
         });
+        registry.mark_doomed(number, false);
         registry.mark_used(number, false);
     }
 }

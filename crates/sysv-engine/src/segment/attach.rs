@@ -146,6 +146,8 @@ pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) ->
         child_record: usize::MAX,
     };
     private.attachments.push(piece)?;
+    // Room for the next one is made now: before it, a new mapping could take the very address that the program wants.
+    let _ = private.attachments.reserve_one();
     process::note_attached(address, target.len);
     if target.slot.head.mode.load(Relaxed) & SHM_LOCKED != 0 {
         // As far as the process's limit on locked memory goes: the kernel's own attachments do not fail by it either.

@@ -21,7 +21,8 @@ pub(crate) fn promised(slot: &SegmentSlot) -> u64 {
     if slot.flags.load(Relaxed) & NORESERVE != 0 {
         0
     } else {
-        pages(slot).saturating_mul(PAGE_SIZE as u64)
+        // Whatever the size says, a sum's difference.
+        pages(slot).saturating_mul(PAGE_SIZE as u64).min(i64::MAX as u64)
     }
 }
 

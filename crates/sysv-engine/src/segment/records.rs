@@ -150,9 +150,14 @@ impl LockedSegments<'_> {
         self.for_each(List::Segment, slot, each);
     }
 
-    /// Calls `each` with every attachment of the owners of process record `index`.
-    pub(crate) fn for_each_of_process(&self, index: usize, each: &mut dyn FnMut(usize, Tag, &AttachRecord)) {
-        self.for_each(List::Process, index, each);
+    /// Drops every attachment of the owners of process record `index`, and calls `each` with the segment's slot and the
+    /// owner.
+    pub(crate) fn drop_records_of_process(&self, index: usize, each: &mut dyn FnMut(usize, Tag)) {
+        self.for_each(List::Process, index, &mut |record, owner, found| {
+            let slot = found.slot.load(Relaxed) as usize;
+            self.drop_record(record, owner);
+            each(slot, owner);
+        });
     }
 
     fn for_each(&self, list: List, place: usize, each: &mut dyn FnMut(usize, Tag, &AttachRecord)) {
@@ -194,7 +199,7 @@ impl LockedSegments<'_> {
 
     /// The record's owner, if the record stands for an attachment of an existing segment.
     fn committed_owner(&self, found: &AttachRecord) -> Option<Tag> {
-        let owner = Tag::from_word(found.owner.load(Acquire))?;
+        let owner = Tag::from_exact_word(found.owner.load(Acquire))?;
         let table = self.table();
         let high = table.header.processes.high.load(Relaxed) as usize;
         let slot = table.segments.get(found.slot.load(Relaxed) as usize)?;
@@ -222,7 +227,7 @@ fn walk(
             return Ok(());
         }
         let (index, found) = record(table, link).ok_or(Inconsistent)?;
-        let owner = Tag::from_word(found.owner.load(Acquire)).ok_or(Inconsistent)?;
+        let owner = Tag::from_exact_word(found.owner.load(Acquire)).ok_or(Inconsistent)?;
         let belongs = match list {
             List::Segment => found.slot.load(Relaxed) as usize == place,
             List::Process => owner.index() == place,

@@ -8,7 +8,7 @@ use crate::lock::Tag;
 use crate::registry::Phase;
 use crate::sys;
 
-/// Doomed segments that one call looks after. The next call goes on with the lowest ones that are left.
+/// Doomed segments that one call looks after. The calls take turns over all of them.
 const SWEPT_PER_CALL: usize = 64;
 
 impl LockedSegments<'_> {
@@ -67,6 +67,20 @@ impl LockedSegments<'_> {
         }
     }
 
+    /// Does with a slot that is marked as doomed what can be done now: an unused segment goes, and so does what somebody
+    /// else could not remove.
+    fn settle(&self, number: usize) {
+        let Some(slot) = self.registry().slots.get(number) else {
+            return;
+        };
+        let state = slot.head.state();
+        match state.phase {
+            Phase::Doomed => self.destroy_if_unused(number),
+            Phase::Making | Phase::Dying => self.finish_dying(number, slot, state),
+            Phase::Live | Phase::Free => {}
+        }
+    }
+
     /// Frees the memory of removed segments whose last user died: done by every call while there are any doomed ones,
     /// so that the memory is back after the next call of anybody.
     pub(super) fn sweep_doomed(&self) {
@@ -74,8 +88,20 @@ impl LockedSegments<'_> {
         if registry.header.doomed.load(Relaxed) == 0 {
             return;
         }
-        for number in registry.doomed_numbers().take(SWEPT_PER_CALL) {
-            self.destroy_if_unused(number);
+        let doomed = registry.header.doomed.load(Relaxed) as usize;
+        // Not always the first ones: those may be in use for long, while the last user of another dies.
+        let turn = (registry.header.version.load(Relaxed) >> 1) as usize;
+        let start = if doomed > SWEPT_PER_CALL {
+            turn.wrapping_mul(SWEPT_PER_CALL) % doomed
+        } else {
+            0
+        };
+        let (first, wrapped) = (
+            registry.doomed_numbers().skip(start),
+            registry.doomed_numbers().take(start),
+        );
+        for number in first.chain(wrapped).take(SWEPT_PER_CALL) {
+            self.settle(number);
         }
     }
 
@@ -86,29 +112,25 @@ impl LockedSegments<'_> {
             let Some(slot) = registry.slots.get(number) else {
                 continue;
             };
-            let state = slot.head.state();
-            match state.phase {
+            match slot.head.state().phase {
                 Phase::Live => drop(self.reap(number)),
-                Phase::Doomed => self.destroy_if_unused(number),
-                Phase::Making | Phase::Dying => self.finish_dying(number, slot, state),
-                Phase::Free => {}
+                _ => self.settle(number),
             }
         }
     }
 
-    /// Drops every attachment of the dead owners of process record `index`; `heir` is the record's living owner, if it
-    /// has one.
-    pub(crate) fn drop_attachments_of(&self, index: usize, heir: Option<Tag>) {
-        // One at a time from the list's head: dropping one may destroy a segment and with it others of the list.
-        loop {
-            let mut first = None;
-            self.for_each_of_process(index, &mut |record, owner, found| {
-                if first.is_none() && Some(owner) != heir {
-                    first = Some((record, owner, found.slot.load(Relaxed) as usize));
-                }
-            });
-            let Some((record, owner, slot)) = first else { return };
-            self.detach(slot, record, owner, self.identity_of(owner));
+    /// Drops every attachment of the former owners of process record `index`, and the doomed segments that only they had.
+    pub(crate) fn drop_attachments_of(&self, index: usize) {
+        let mut any = false;
+        self.drop_records_of_process(index, &mut |slot, owner| {
+            any = true;
+            self.note_detach(slot, self.identity_of(owner));
+        });
+        if any {
+            // All at once: after each record would take time that grows with the square of their number.
+            for number in self.registry().doomed_numbers() {
+                self.settle(number);
+            }
         }
     }
 }

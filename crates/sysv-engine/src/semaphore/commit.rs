@@ -162,7 +162,11 @@ impl LockedSet<'_> {
         {
             record.unstage();
         }
-        if let Outcome::Blocked { semaphore: blocked, for_zero, .. } = outcome
+        if let Outcome::Blocked {
+            semaphore: blocked,
+            for_zero,
+            ..
+        } = outcome
             && blocked == operation.num
         {
             semaphore.word.fetch_or(if for_zero { ZERO } else { MORE }, Relaxed);
@@ -183,7 +187,11 @@ impl LockedSet<'_> {
         {
             record.settle();
             let owes = record.adjustment() < 0;
-            let word = self.set.semaphores.get(operation.num as usize).map(|s| s.word.load(Relaxed));
+            let word = self
+                .set
+                .semaphores
+                .get(operation.num as usize)
+                .map(|s| s.word.load(Relaxed));
             if word.is_some_and(|word| (word & OWED != 0) != owes) {
                 self.refresh_owed(operation.num);
             }
@@ -308,7 +316,11 @@ impl LockedSet<'_> {
                 continue;
             };
             let next = semaphore.next.load(Relaxed);
-            let value = if next & STAGED == 0 { freeze(semaphore) } else { i32::from(next & !STAGED) };
+            let value = if next & STAGED == 0 {
+                freeze(semaphore)
+            } else {
+                i32::from(next & !STAGED)
+            };
             let value = (value - i32::from(operation.op)).clamp(0, SEMVMX);
             semaphore.next.store(STAGED | value as u16, Relaxed);
             if i32::from(operation.flg) & SEM_UNDO != 0
@@ -332,7 +344,9 @@ fn carry_over(semaphore: &Semaphore, last: Last) {
     if next & STAGED == 0 {
         return;
     }
-    let word = Word(semaphore.word.load(Relaxed)).after(i32::from(next & !STAGED), last).0;
+    let word = Word(semaphore.word.load(Relaxed))
+        .after(i32::from(next & !STAGED), last)
+        .0;
     semaphore.word.store(word | FROZEN, Release);
     semaphore.next.store(0, Release);
     semaphore.word.store(word & !FROZEN, Release);

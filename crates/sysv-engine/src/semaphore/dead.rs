@@ -102,13 +102,17 @@ pub(super) fn note_use(member: &Member) {
 fn for_each_with_records(member: &Member, _private: &Private, each: &mut dyn FnMut(&LockedSet<'_>)) {
     let registry = registry(member.table());
     for number in registry.used_numbers() {
-        let Some(slot) = registry.slots.get(number) else { continue };
+        let Some(slot) = registry.slots.get(number) else {
+            continue;
+        };
         let state = slot.head.state();
         if state.phase != Phase::Live || slot.flags.load(Acquire) & BACKED == 0 {
             continue;
         }
         // What cannot be opened is another user's: its users look after it.
-        let Ok(set) = Set::visit(member, number, slot, state) else { continue };
+        let Ok(set) = Set::visit(member, number, slot, state) else {
+            continue;
+        };
         match LockedSet::lock(&set) {
             Ok(locked) => each(&locked),
             Err(Denied::Gone | Denied::Unmapped | Denied::ReadOnly) => {}

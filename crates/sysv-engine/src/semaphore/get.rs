@@ -24,7 +24,10 @@ pub(crate) fn semget(member: &Member, key: i32, nsems: i32, flags: i32) -> Resul
         return Err(Errno::EINVAL);
     }
     let caller = Caller::current();
-    let wanted = Wanted { nsems: nsems as u32, flags };
+    let wanted = Wanted {
+        nsems: nsems as u32,
+        flags,
+    };
     if key != IPC_PRIVATE {
         let registry = registry(member.table());
         let known = registry.read_optimistically(|| match registry.find_key(key) {
@@ -100,7 +103,10 @@ impl Wanted {
         let inline = !member.is_shared() && self.nsems as usize <= INLINE_SEMAPHORES;
         slot.flags.store(if inline { INLINE } else { 0 }, Relaxed);
         locked.occupy(&new, self.flags, caller);
-        let state = State { phase: Phase::Making, ..slot.head.state() };
+        let state = State {
+            phase: Phase::Making,
+            ..slot.head.state()
+        };
         let made = if inline {
             Ok(())
         } else if member.is_shared() {
@@ -131,7 +137,14 @@ fn begin(set: &Set<'_>) -> Result<()> {
         semaphore.next.store(0, Relaxed);
         semaphore.word.store(Word::new(set.sequence).0, Relaxed);
     }
-    for word in [&head.intent, &head.serving, &head.credit, &head.served, &head.waiting, &head.dirty] {
+    for word in [
+        &head.intent,
+        &head.serving,
+        &head.credit,
+        &head.served,
+        &head.waiting,
+        &head.dirty,
+    ] {
         word.store(0, Relaxed);
     }
     for pool in [&head.waiters, &head.undos] {

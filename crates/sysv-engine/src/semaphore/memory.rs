@@ -152,7 +152,9 @@ pub(super) struct Set<'m> {
 /// What keeps a set's records mapped.
 enum Hold<'m> {
     Nothing,
-    Pin { _pin: Pin<'m> },
+    Pin {
+        _pin: Pin<'m>,
+    },
     /// A mapping for this use only: start and length.
     Own(usize, usize),
 }
@@ -361,7 +363,14 @@ impl<'m> Set<'m> {
     ///
     /// # Errors
     /// `ENOMEM` where the file system is full.
-    pub(super) fn back(&self, backed: &AtomicU32, index: usize, array: usize, record: usize, count: usize) -> Result<()> {
+    pub(super) fn back(
+        &self,
+        backed: &AtomicU32,
+        index: usize,
+        array: usize,
+        record: usize,
+        count: usize,
+    ) -> Result<()> {
         const STEP: usize = 4096;
         let have = (backed.load(Relaxed) as usize).min(count);
         if index < have {

@@ -72,7 +72,11 @@ fn swap_word(
         let now = Word(seen);
         let value = now.value() + op;
         let closed = FROZEN | OWED | if op > 0 { MORE } else { 0 } | if op < 0 && value == 0 { ZERO } else { 0 };
-        let possible = if op == 0 { value == 0 } else { (0..=SEMVMX).contains(&value) };
+        let possible = if op == 0 {
+            value == 0
+        } else {
+            (0..=SEMVMX).contains(&value)
+        };
         if !possible || now.has(closed) || now.sequence() != sequence {
             return None;
         }
@@ -115,7 +119,9 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
         Some(_) => return Err(Errno::EINVAL),
     };
     member.enter()?;
-    let undo = operations.iter().any(|operation| i32::from(operation.flg) & SEM_UNDO != 0);
+    let undo = operations
+        .iter()
+        .any(|operation| i32::from(operation.flg) & SEM_UNDO != 0);
     let alter = operations.iter().any(|operation| operation.op != 0);
     let most = operations.iter().map(|operation| operation.num).max().unwrap_or(0);
     let (_, slot, _) = registry(member.table()).find_id(id)?;

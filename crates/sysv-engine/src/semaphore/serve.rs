@@ -39,7 +39,11 @@ struct Pending {
 
 impl Pending {
     fn new() -> Pending {
-        Pending { numbers: [0; 32], len: 0, all_from: None }
+        Pending {
+            numbers: [0; 32],
+            len: 0,
+            all_from: None,
+        }
     }
 
     fn add(&mut self, number: u16) {
@@ -88,15 +92,24 @@ impl LockedSet<'_> {
     /// As [`serve`](Self::serve), for all semaphores.
     pub(super) fn serve_all(&self) {
         if self.set.head.waiting.load(Relaxed) != 0 {
-            self.serve_pending(Pending { all_from: Some(0), ..Pending::new() });
+            self.serve_pending(Pending {
+                all_from: Some(0),
+                ..Pending::new()
+            });
         }
     }
 
     fn serve_pending(&self, mut pending: Pending) {
         // More rounds than there can be waiters are due to somebody who writes here without the lock.
         for _ in 0..1 << 20 {
-            let Some(number) = pending.take(self.set.semaphores.len()) else { return };
-            let has_waiters = self.set.semaphores.get(number as usize).is_some_and(|s| s.waiters.load(Relaxed) != 0);
+            let Some(number) = pending.take(self.set.semaphores.len()) else {
+                return;
+            };
+            let has_waiters = self
+                .set
+                .semaphores
+                .get(number as usize)
+                .is_some_and(|s| s.waiters.load(Relaxed) != 0);
             if has_waiters {
                 self.serve_semaphore(number, true, &mut pending);
                 self.serve_semaphore(number, false, &mut pending);
@@ -123,7 +136,11 @@ impl LockedSet<'_> {
             after = Some(arrival);
             let cell = &records.cells[index];
             let need = single_need(records, index);
-            let value = self.set.semaphores.get(number as usize).map_or(0, |s| Word(s.word.load(Acquire)).value());
+            let value = self
+                .set
+                .semaphores
+                .get(number as usize)
+                .map_or(0, |s| Word(s.word.load(Acquire)).value());
             if !reads && need.is_some_and(|need| value - promised < need) {
                 continue;
             }
@@ -142,7 +159,9 @@ impl LockedSet<'_> {
     /// Does a waiter's operations for it, if they can be done.
     fn hand_over(&self, index: usize, cell: &Cell, number: u16, pending: &mut Pending) {
         let Ok(records) = self.records() else { return };
-        let Some(tag) = Tag::from_word(cell.owner.load(Relaxed)) else { return };
+        let Some(tag) = Tag::from_word(cell.owner.load(Relaxed)) else {
+            return;
+        };
         let operations = Operations::Kept(records, index);
         let party = Party {
             tag,
@@ -157,13 +176,19 @@ impl LockedSet<'_> {
                 self.set.head.otime.store(sys::now(), Relaxed);
                 self.wake(index);
                 for operation in operations.iter() {
-                    let word = self.set.semaphores.get(operation.num as usize).map_or(0, |s| s.word.load(Relaxed));
+                    let word = self
+                        .set
+                        .semaphores
+                        .get(operation.num as usize)
+                        .map_or(0, |s| s.word.load(Relaxed));
                     if operation.op > 0 || operation.op < 0 && word & ZERO != 0 {
                         pending.add(operation.num);
                     }
                 }
             }
-            Outcome::Blocked { semaphore, for_zero, .. } => {
+            Outcome::Blocked {
+                semaphore, for_zero, ..
+            } => {
                 if semaphore != number || for_zero != (cell.kind.load(Relaxed) & FOR_ZERO != 0) {
                     self.unlink(index);
                     self.set_interest(index, semaphore, for_zero);

@@ -133,7 +133,9 @@ impl LockedSet<'_> {
         };
         let mut link = semaphore.undos.load(Relaxed);
         for _ in 0..UNDOS {
-            let Some(index) = (link as usize).checked_sub(1) else { return };
+            let Some(index) = (link as usize).checked_sub(1) else {
+                return;
+            };
             let Some(record) = records.undos.get(index) else { return };
             link = record.next.load(Relaxed);
             if !each(index, record) {

@@ -34,8 +34,14 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
     let records = set.records.ok_or(Errno::ENOMEM)?;
     let cell = &records.cells[first];
     loop {
-        let nap = if set.head.undos.high.load(Relaxed) > 0 { WITH_UNDO } else { WITHOUT_UNDO };
-        let left = request.deadline.map(|deadline| deadline.saturating_sub(sys::monotonic_us()));
+        let nap = if set.head.undos.high.load(Relaxed) > 0 {
+            WITH_UNDO
+        } else {
+            WITHOUT_UNDO
+        };
+        let left = request
+            .deadline
+            .map(|deadline| deadline.saturating_sub(sys::monotonic_us()));
         let nap = left.map_or(nap, |left| nap.min(Duration::from_micros(left)));
         let woken = match cell.state.load(Acquire) {
             WAITING if nap.is_zero() => Woken::TimedOut,
@@ -66,7 +72,11 @@ fn enter_queue(locked: &LockedSet<'_>, request: &Request<'_>) -> Entry {
         Err(errno) => return Entry::Returns(Err(errno)),
     };
     match locked.attempt(Operations::Own(request.operations), request.party, true) {
-        Outcome::Blocked { nowait: false, semaphore, for_zero } => locked.enqueue(first, semaphore, for_zero),
+        Outcome::Blocked {
+            nowait: false,
+            semaphore,
+            for_zero,
+        } => locked.enqueue(first, semaphore, for_zero),
         outcome => {
             locked.free_cells(first);
             return Entry::Returns(ended(locked, request, outcome));
@@ -112,7 +122,9 @@ fn look(set: &Set<'_>, request: &Request<'_>, first: usize, cell: &Cell, woken: 
         return Next::Return(Ok(()));
     }
     match locked.attempt(Operations::Own(request.operations), request.party, true) {
-        Outcome::Blocked { semaphore, for_zero, .. } => {
+        Outcome::Blocked {
+            semaphore, for_zero, ..
+        } => {
             // Perhaps it is another semaphore now.
             locked.unlink(first);
             locked.set_interest(first, semaphore, for_zero);
@@ -171,7 +183,9 @@ pub(super) fn for_zero_by_looking(set: &Set<'_>, request: &Request<'_>) -> Resul
             semaphore.is_some_and(|semaphore| Word(semaphore.word.load(Acquire)).value() != 0)
         });
         let Some(blocked) = blocked else { return Ok(()) };
-        let left = request.deadline.map(|deadline| deadline.saturating_sub(sys::monotonic_us()));
+        let left = request
+            .deadline
+            .map(|deadline| deadline.saturating_sub(sys::monotonic_us()));
         if i32::from(blocked.flg) & IPC_NOWAIT != 0 || left == Some(0) {
             return Err(Errno::EAGAIN);
         }

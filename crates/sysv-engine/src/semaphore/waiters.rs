@@ -160,7 +160,8 @@ impl LockedSet<'_> {
         let pool = &self.set.head.waiters;
         let free = (pool.free.load(Relaxed) as usize).checked_sub(1);
         if let Some(index) = free.filter(|&index| index < CELLS) {
-            pool.free.store(u32::from(records.cells[index].chain.load(Relaxed)), Relaxed);
+            pool.free
+                .store(u32::from(records.cells[index].chain.load(Relaxed)), Relaxed);
             return Ok(index);
         }
         let index = pool.high.load(Relaxed) as usize;
@@ -221,7 +222,11 @@ impl LockedSet<'_> {
         };
         let own = first as u16 + 1;
         let head = semaphore.waiters.load(Relaxed);
-        let cell_at = |link: u16| (link as usize).checked_sub(1).and_then(|index| records.cells.get(index));
+        let cell_at = |link: u16| {
+            (link as usize)
+                .checked_sub(1)
+                .and_then(|index| records.cells.get(index))
+        };
         let Some(oldest) = cell_at(head) else {
             cell.prev.store(own, Relaxed);
             cell.next.store(own, Relaxed);
@@ -267,7 +272,11 @@ impl LockedSet<'_> {
         };
         let own = first as u16 + 1;
         let (prev, next) = (cell.prev.load(Relaxed), cell.next.load(Relaxed));
-        let cell_at = |link: u16| (link as usize).checked_sub(1).and_then(|index| records.cells.get(index));
+        let cell_at = |link: u16| {
+            (link as usize)
+                .checked_sub(1)
+                .and_then(|index| records.cells.get(index))
+        };
         if next == own || next == 0 {
             semaphore.waiters.store(0, Relaxed);
         } else {
@@ -293,7 +302,12 @@ impl LockedSet<'_> {
             return;
         };
         let mut link = semaphore.waiters.load(Relaxed) as usize;
-        let newest = |link: usize| records.cells.get(link.wrapping_sub(1)).map(|cell| cell.prev.load(Relaxed) as usize);
+        let newest = |link: usize| {
+            records
+                .cells
+                .get(link.wrapping_sub(1))
+                .map(|cell| cell.prev.load(Relaxed) as usize)
+        };
         let Some(last) = newest(link) else { return };
         for _ in 0..CELLS {
             let Some(cell) = link.checked_sub(1).and_then(|index| records.cells.get(index)) else {
@@ -315,7 +329,11 @@ impl LockedSet<'_> {
         };
         let mut flags = 0;
         self.for_each_waiter(number, &mut |_, cell| {
-            flags |= if cell.kind.load(Relaxed) & FOR_ZERO != 0 { ZERO } else { MORE };
+            flags |= if cell.kind.load(Relaxed) & FOR_ZERO != 0 {
+                ZERO
+            } else {
+                MORE
+            };
             flags != ZERO | MORE
         });
         let word = semaphore.word.load(Relaxed);

@@ -1,0 +1,49 @@
+//! `sysv`: run programs on System V IPC in user space, and show, make, change and remove its objects.
+
+mod cli;
+mod create;
+mod demo;
+mod failure;
+mod limits;
+mod ls;
+mod namespace;
+mod output;
+mod read;
+mod rm;
+mod run;
+mod set;
+mod show;
+mod size;
+mod target;
+mod users;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return cli::report_usage(&usage),
+    };
+    let (name, result) = match cli.command {
+        Command::Run(arguments) => return run::run(&arguments),
+        Command::Ls(arguments) => ("ls", ls::ls(&arguments)),
+        Command::Show(arguments) => ("show", show::show(&arguments)),
+        Command::Create(arguments) => ("create", create::create(&arguments)),
+        Command::Set(arguments) => ("set", set::set(&arguments)),
+        Command::Rm(arguments) => ("rm", rm::rm(&arguments)),
+        Command::Read(arguments) => ("read", read::read(&arguments)),
+        Command::Write(arguments) => ("write", write::write(&arguments)),
+        Command::Limits(arguments) => ("limits", limits::limits(&arguments)),
+        Command::Namespace(arguments) => ("namespace", namespace::namespace(&arguments)),
+        Command::Demo(arguments) => ("demo", demo::demo(&arguments)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(name),
+    }
+}

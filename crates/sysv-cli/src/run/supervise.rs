@@ -1,0 +1,116 @@
+//! A program that is waited for: its signals, its end, and what comes after.
+
+use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+
+use rustix::process::{DumpableBehavior, Pid, Signal, kill_process, set_dumpable_behavior};
+use signal_hook::consts::{
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
+use signal_hook::low_level::emulate_default_handler;
+use sysv::TemporaryNamespace;
+
+use super::{Refusal, leaks, not_started};
+use crate::failure::RUN_FAILED;
+
+/// Signals that are meant for the program when they are sent to us.
+const FORWARDED: [i32; 10] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGTSTP, SIGCONT,
+];
+
+type Signals = SignalsInfo<WithRawSiginfo>;
+
+/// Runs the program, waits for it, removes the namespace, and ends as the program did.
+pub(super) fn supervise(
+    mut command: Command,
+    namespace: TemporaryNamespace,
+    fail_on_leak: bool,
+) -> Result<ExitCode, Refusal> {
+    // From here on no signal that can be caught keeps the namespace from being removed.
+    let mut signals = catch().map_err(|e| Refusal::failed(format_args!("cannot catch signals: {e}")))?;
+    let child = command.spawn();
+    let mut child = child.map_err(|e| {
+        let name = command.get_program().to_owned();
+        not_started(&name, &e)
+    })?;
+    let status = wait(&mut child, &mut signals);
+    let status = status.map_err(|e| Refusal::failed(format_args!("cannot wait for the program: {e}")))?;
+
+    let left = leaks::find(&namespace).unwrap_or_else(|e| vec![e.to_string()]);
+    if !left.is_empty() {
+        eprintln!("sysv run: the program left behind, now removed:");
+        left.iter().for_each(|line| eprintln!("  {line}"));
+    }
+    drop(namespace);
+    Ok(end_as(status, fail_on_leak && !left.is_empty()))
+}
+
+/// Catches what is to be forwarded, except what is ignored: the program inherits that, and nohup(1) means it.
+fn catch() -> io::Result<Signals> {
+    let ignored = ignored_signals();
+    let caught = FORWARDED.into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0);
+    Signals::new(caught.chain([SIGCHLD]))
+}
+
+/// The set of signals that this process was told to ignore, as `/proc` shows it.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        // SIGCHLD ends the wait at the latest when the child does.
+        for signal in signals.wait() {
+            match signal.si_signo {
+                SIGCHLD => {}
+                number => forward(child, number, sent_by_a_process(signal.si_code)),
+            }
+        }
+    }
+}
+
+/// Whether a signal is from kill(2) and its kin. What the terminal sends reaches the program by itself: it is in our
+/// process group.
+fn sent_by_a_process(code: i32) -> bool {
+    code <= 0
+}
+
+fn forward(child: &Child, number: i32, sent_by_a_process: bool) {
+    if sent_by_a_process
+        && let Some(signal) = Signal::from_named_raw(number)
+        && let Some(pid) = Pid::from_raw(child.id() as i32)
+    {
+        // The child has not been waited for, so the id is still its own.
+        let _ = kill_process(pid, signal);
+    }
+    if number == SIGTSTP {
+        // The shell that made the program a job waits for us to stop.
+        let _ = emulate_default_handler(SIGTSTP);
+    }
+}
+
+/// Ends this process as the program ended, so that whoever waits cannot tell the difference.
+fn end_as(status: ExitStatus, leaked: bool) -> ExitCode {
+    if let Some(signal) = status.signal() {
+        // The program has dumped its core already, if that was to be.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        let _ = emulate_default_handler(signal);
+        // Still here, because the signal is blocked or of another kind: as shells say it.
+        return ExitCode::from(128u8.saturating_add(signal as u8));
+    }
+    match status.code() {
+        Some(0) if leaked => ExitCode::FAILURE,
+        Some(code) => ExitCode::from(code as u8),
+        None => ExitCode::from(RUN_FAILED),
+    }
+}
