@@ -16,6 +16,7 @@ mod place;
 pub mod process;
 pub mod program;
 pub mod segment;
+pub mod semaphores;
 mod subject;
 pub mod trial;
 pub mod user;

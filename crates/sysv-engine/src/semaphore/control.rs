@@ -101,6 +101,9 @@ fn count_waiters(set: &Set<'_>, number: u16, what: Asked) -> i32 {
 
 /// `SETVAL`.
 pub(crate) fn set_value(member: &Member, id: i32, num: i32, value: i32) -> Result<()> {
+    if id < 0 {
+        return Err(Errno::EINVAL);
+    }
     // "The value […] is less than 0 or greater than the implementation limit SEMVMX"
     if !(0..=SEMVMX).contains(&value) {
         return Err(Errno::ERANGE);

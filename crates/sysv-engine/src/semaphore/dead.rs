@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use super::locked::{Denied, LockedSet};
 use super::memory::Set;
 use super::registry;
-use super::waiters::DONE;
+use super::waiters::{DONE, Operations};
 use super::word::Last;
 use crate::lock::Tag;
 use crate::member::{Member, Private};
@@ -32,6 +32,15 @@ impl LockedSet<'_> {
         }
         looked_at.store(time, Relaxed);
         self.bury(&|tag| !self.is_alive(tag))
+    }
+
+    /// Whether a served waiter's operations only took: what they gave may have been taken by others since.
+    fn can_be_taken_back(&self, index: usize) -> bool {
+        self.records().is_ok_and(|records| {
+            Operations::Kept(records, index)
+                .iter()
+                .all(|operation| operation.op <= 0)
+        })
     }
 
     /// Whether some other process could owe something to a semaphore.
@@ -61,7 +70,9 @@ impl LockedSet<'_> {
         self.for_each_first_cell(&mut |index, cell, owner| {
             if owner.is_some_and(gone) {
                 found = true;
-                if let (DONE, Some(tag)) = (cell.state.load(Acquire), owner) {
+                if let (DONE, Some(tag)) = (cell.state.load(Acquire), owner)
+                    && self.can_be_taken_back(index)
+                {
                     self.take_back(index, tag, Last::from_bits(cell.last.load(Relaxed)));
                     crate::registry::adjust32(&self.set.head.served, -1);
                 }

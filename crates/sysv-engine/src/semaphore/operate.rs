@@ -157,7 +157,12 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
         }
         Attempt::Blocked => {}
     }
-    wait::wait(set.with_records()?, &request)
+    let again = set.again()?;
+    match wait::wait(set.with_records()?, &request) {
+        // Its mapping is of a time when it had more rights.
+        Err(Errno::ENOMEM) if !alter => wait::for_zero_by_looking(&again, &request),
+        result => result,
+    }
 }
 
 /// What Linux checks once it has the set, in its order.
@@ -187,6 +192,14 @@ fn attempt(set: &mut Set<'_>, request: &Request<'_>) -> Result<Attempt> {
 fn attempt_locked(locked: &LockedSet<'_>, request: &Request<'_>) -> Result<Attempt> {
     if request.undo {
         reserve_undos(locked, request)?;
+    }
+    // A dead process that gave a unit takes it back before we can have it.
+    let owed = |operation: &Sembuf| {
+        let semaphore = locked.set.semaphores.get(operation.num as usize);
+        semaphore.is_some_and(|semaphore| semaphore.word.load(Relaxed) & OWED != 0) && locked.others_owe(operation.num)
+    };
+    if request.operations.iter().any(owed) {
+        locked.bury_the_dead(true);
     }
     let operations = Operations::Own(request.operations);
     let mut outcome = locked.attempt(operations, request.party, false);

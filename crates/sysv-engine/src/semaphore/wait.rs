@@ -1,5 +1,9 @@
 //! Waiting: a place in the queue, and sleep.
+//!
+//! Known gap: a process that is stopped and continued while it waits goes on waiting; Linux's own `semop` returns `EINTR`
+//! (signal(7)). The futex call does not tell.
 
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::time::Duration;
 
@@ -190,8 +194,8 @@ pub(super) fn for_zero_by_looking(set: &Set<'_>, request: &Request<'_>) -> Resul
             return Err(Errno::EAGAIN);
         }
         let nap = left.map_or(NAP, |left| NAP.min(Duration::from_micros(left)));
-        let lock = &set.head.lock;
-        if sys::futex_sleep(lock, lock.load(Relaxed), nap) == Woken::Interrupted {
+        // Nobody wakes us: a word of our own.
+        if sys::futex_sleep(&AtomicU32::new(0), 0, nap) == Woken::Interrupted {
             return Err(Errno::EINTR);
         }
     }
