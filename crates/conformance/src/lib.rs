@@ -15,6 +15,7 @@ pub mod memory;
 mod place;
 pub mod process;
 pub mod program;
+pub mod queue;
 pub mod segment;
 pub mod semaphores;
 mod subject;

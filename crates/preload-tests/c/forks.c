@@ -77,7 +77,7 @@ static int make_child(const char *way)
         struct clone_args arguments = { .exit_signal = SIGCHLD, .flags = CLONE_CLEAR_SIGHAND };
         made = syscall(SYS_clone3, &arguments, sizeof arguments);
         if (made == 0)
-            say("child: %d %s", shmctl(id, IPC_STAT, (void *)8), strerrorname_np(errno));
+            TRY(shmctl(id, IPC_STAT, (void *)8));
     } else if (strcmp(way, "past_everything") == 0)
         __asm__ volatile("syscall" : "=a"(made) : "a"(SYS_fork) : "rcx", "r11", "memory");
     if (made == 0)

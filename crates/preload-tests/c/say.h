@@ -44,6 +44,10 @@ static void say_result(const char *what, long result)
 #define TRY(call) \
     ({ errno = UNTOUCHED; __typeof__(call) result_ = (call); say_result(#call, (long)result_); result_; })
 
+/* The same for calls that return a null pointer on failure. */
+#define TRY_POINTER(call) \
+    ({ errno = UNTOUCHED; __typeof__(call) result_ = (call); say_result(#call, result_ ? 0 : -1); result_; })
+
 /* Makes a call that must succeed for the test to make sense; yields its result. */
 #define MUST(call) \
     ({ __typeof__(call) result_ = (call); \

@@ -13,6 +13,8 @@ use crate::Run;
 pub enum Linked {
     /// By preloading.
     Dynamically,
+    /// By preloading; what it loads itself is searched for beside it.
+    WithOrigin,
     /// By linking `libsysv.a`, and the C library as a shared one.
     WithArchive,
     /// By linking `libsysv.a` and the C library's archive.
@@ -87,6 +89,7 @@ fn compile(name: &str, linked: Linked) -> PathBuf {
     cc.arg("-o").arg(&unfinished).arg(source);
     match linked {
         Linked::Dynamically => cc.arg("-ldl"),
+        Linked::WithOrigin => cc.args(["-ldl", "-Wl,-rpath,$ORIGIN,--enable-new-dtags"]),
         Linked::WithArchive => cc.arg(crate::ARCHIVE),
         Linked::Statically => cc.arg("-static").arg(crate::ARCHIVE),
         Linked::AsModule => cc.args(["-shared", "-fPIC"]),

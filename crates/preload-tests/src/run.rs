@@ -156,6 +156,13 @@ impl Run {
         finish(self.library_command(namespace))
     }
 
+    /// Runs it under the library, on whatever namespace that name means.
+    pub fn named(mut self, name: &str) -> Outcome {
+        self.set_preload(&[LIBRARY.into()]);
+        self.command.env("SYSV_NAMESPACE", name);
+        finish(self.without_kernel_calls())
+    }
+
     /// Starts it under the library and leaves it running.
     ///
     /// # Panics
@@ -238,7 +245,10 @@ impl Drop for Running {
 }
 
 fn finish(mut command: Command) -> Outcome {
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let mut child = command
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let stdout = child.stdout.take().map(read_all).expect("its output is a pipe");
     let stderr = child.stderr.take().map(read_all).expect("its output is a pipe");
     let started = Instant::now();
@@ -246,7 +256,9 @@ fn finish(mut command: Command) -> Outcome {
         match child.try_wait().expect("the program is ours to wait for") {
             Some(status) => break status,
             None if started.elapsed() > DEADLINE => {
-                let _ = child.kill();
+                // It leads a group of its own, and its children have its output open.
+                // SAFETY: no pointer; the group is the program's, which has not been waited for.
+                unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
                 let _ = child.wait();
                 let (stdout, stderr) = (stdout.join(), stderr.join());
                 panic!("{command:?} did not end in {DEADLINE:?}: {stdout:?} {stderr:?}");

@@ -7,6 +7,7 @@ use clap::Args;
 use sysv::{Key, Namespace, NewSegment, Segment, TemporaryNamespace};
 
 use crate::failure::Failure;
+use crate::output;
 use act::{Actor, COUNT, Role};
 
 /// Show processes sharing a segment, one of them unmodified perl, and verify what they did
@@ -29,15 +30,14 @@ pub(crate) fn demo(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// One line of what happens.
-fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
+    output::print(format!("{line}\n"))
 }
 
 /// Ends the demonstration unless something held.
 fn verify(held: bool, what: impl std::fmt::Display) -> Result<(), Failure> {
     if held {
-        say(format_args!("      ok: {what}"));
-        return Ok(());
+        return say(format_args!("      ok: {what}"));
     }
     Err(Failure::new(format_args!("this did not hold: {what}")))
 }
@@ -48,19 +48,19 @@ fn direct() -> Result<(), Failure> {
     say(format_args!(
         "The namespace of this demonstration is {}.",
         namespace.location()
-    ));
+    ))?;
 
-    say("\n1. One process creates a segment.");
+    say("\n1. One process creates a segment.")?;
     let segment = Segment::create(&namespace, KEY, NewSegment::of_size(SIZE))?;
     let memory = segment.attach()?;
     say(format_args!(
         "   pid {} (sysv) created segment {} with key {KEY}, {SIZE} bytes",
         std::process::id(),
         segment.id()
-    ));
+    ))?;
     verify(memory.to_vec(0..SIZE)?.iter().all(|&b| b == 0), "it reads as zeros")?;
 
-    say("\n2. Two more processes count in it at the same time.");
+    say("\n2. Two more processes count in it at the same time.")?;
     let counters = [
         Actor::start(Role::Count, &namespace)?,
         Actor::start(Role::Count, &namespace)?,
@@ -75,7 +75,7 @@ fn direct() -> Result<(), Failure> {
         format_args!("the counter says {counted}, no increment was lost"),
     )?;
 
-    say("\n3. An unmodified program reads and writes it: perl, with its built-in shmget, shmread and shmwrite.");
+    say("\n3. An unmodified program reads and writes it: perl, with its built-in shmget, shmread and shmwrite.")?;
     memory.copy_in(act::GREETING, b"hello from Rust\0")?;
     perl::converse(&namespace)?;
     let answer = memory.to_vec(act::ANSWER..act::ANSWER + 64)?;
@@ -85,7 +85,7 @@ fn direct() -> Result<(), Failure> {
         format_args!("this process reads \"{answer}\""),
     )?;
 
-    say("\n4. A process that holds it is killed.");
+    say("\n4. A process that holds it is killed.")?;
     let mut holder = Actor::start(Role::Hold, &namespace)?;
     holder.listen()?;
     let holders = segment.attachments()?;
@@ -96,13 +96,13 @@ fn direct() -> Result<(), Failure> {
             .map(|h| h.process.pid.to_string())
             .collect::<Vec<_>>()
             .join(" and ")
-    ));
+    ))?;
     verify(segment.stat()?.attachments == 2, "the segment has 2 attachments")?;
-    say(format_args!("   pid {} gets SIGKILL", holder.pid()));
+    say(format_args!("   pid {} gets SIGKILL", holder.pid()))?;
     holder.kill()?;
     verify(segment.stat()?.attachments == 1, "the dead one's attachment is gone")?;
 
-    say("\n5. The segment is removed while attached.");
+    say("\n5. The segment is removed while attached.")?;
     segment.remove()?;
     verify(Segment::open(&namespace, KEY).is_err(), "its key is free")?;
     verify(

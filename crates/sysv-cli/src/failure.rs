@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::output;
+
 /// What `sysv run` exits with when it fails itself, as `env` and `timeout` do: the program has the other numbers.
 pub(crate) const RUN_FAILED: u8 = 125;
 /// The program was found and cannot be run.
@@ -38,7 +40,7 @@ impl Failure {
         match self {
             Failure::Said(messages) => {
                 for message in messages {
-                    eprintln!("sysv {command}: {message}");
+                    output::complain(format_args!("sysv {command}: {message}"));
                 }
                 ExitCode::FAILURE
             }

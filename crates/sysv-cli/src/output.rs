@@ -16,6 +16,11 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
         .map_err(|e| Failure::output(&e))
 }
 
+/// Says something on standard error. If nobody listens there, the command goes on.
+pub(crate) fn complain(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Writes a value as JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(serde_json::to_string_pretty(value)? + "\n")

@@ -17,6 +17,7 @@ use clap::Args;
 use sysv::{Members, Namespace, TemporaryNamespace};
 
 use crate::failure::{CANNOT_RUN, NOT_FOUND, RUN_FAILED};
+use crate::output;
 
 /// Run a program and its children on a namespace
 ///
@@ -33,6 +34,9 @@ Examples:
   sysv run --ephemeral -- make test   on a fresh one, gone afterwards")]
 pub(crate) struct Arguments {
     /// The namespace in this directory, made if it does not exist [default: $SYSV_NAMESPACE, or the user's own]
+    ///
+    /// It is made for this user alone. For programs that go on as other users make it first, with `sysv namespace
+    /// create --shared DIR`; root's own serves them as it is.
     #[arg(long, short, value_name = "DIR")]
     namespace: Option<PathBuf>,
 
@@ -92,7 +96,7 @@ impl Refusal {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     try_run(arguments).unwrap_or_else(|refusal| {
-        eprintln!("sysv run: {}", refusal.message);
+        output::complain(format_args!("sysv run: {}", refusal.message));
         ExitCode::from(refusal.status)
     })
 }

@@ -158,6 +158,33 @@ fn a_program_killed_for_good_leaves_no_namespace() {
     assert!(gone(&directory));
 }
 
+/// Signals do not end a container's first process; its exit status says which one ended the program.
+#[test]
+fn as_a_containers_first_process_it_says_how_the_program_died() {
+    let contained = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args([
+            "--pid",
+            "--fork",
+            "--map-root-user",
+            env!("CARGO_BIN_EXE_sysv"),
+            "run",
+            "--ephemeral",
+            "--",
+        ]);
+        command
+            .args(["sh", "-c", script])
+            .stderr(std::process::Stdio::null())
+            .status()
+    };
+    if !contained("exit 0").is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no pid namespace can be made");
+        return;
+    }
+    assert_eq!(contained("kill -TERM $$").unwrap().code(), Some(128 + 15));
+    assert_eq!(contained("exit 5").unwrap().code(), Some(5));
+}
+
 #[test]
 fn the_command_stops_and_goes_on_with_the_program() {
     let (running, directory, pid) = shell(&[], "exec sleep 60");
@@ -290,4 +317,32 @@ fn what_the_terminal_sends_is_not_forwarded() {
         assert_eq!(running.end().0.code(), Some(6));
         assert!(gone(&directory));
     }
+}
+
+/// Whoever reads may have had enough before everything is said.
+#[test]
+fn the_namespace_goes_also_when_nobody_listens() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let file = Place::new();
+    let told = file.path("told");
+    let mut command = sysv();
+    let script = format!("echo $SYSV_NAMESPACE > {}; {CREATE} exit 3", told.display());
+    command
+        .args(["run", "--ephemeral", "--", "sh", "-c", &script])
+        .stderr(writer);
+    assert_eq!(command.status().unwrap().code(), Some(3));
+    assert!(gone(Path::new(fs::read_to_string(told).unwrap().trim_end())));
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = sysv();
+    let output = command
+        .arg("demo")
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = output.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }

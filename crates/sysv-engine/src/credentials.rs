@@ -12,6 +12,7 @@ const GROUPS_KEPT: usize = 64;
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_IPC_OWNER: u32 = 15;
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
 
 /// The effective user, if somebody tells us of every change: 0 while unknown, else the id with bit 32 set.
 static KNOWN_UID: AtomicU64 = AtomicU64::new(0);
@@ -133,6 +134,11 @@ impl Caller {
     /// Whether the process is the object's owner or creator.
     pub(crate) fn owns(&self, object: &Ownership) -> bool {
         self.uid == object.uid || self.uid == object.cuid
+    }
+
+    /// Whether the process may go beyond limits.
+    pub(crate) fn may_exceed_limits(&self) -> bool {
+        self.capable(CAP_SYS_RESOURCE)
     }
 
     /// Whether memory may be locked regardless of ownership and limits.

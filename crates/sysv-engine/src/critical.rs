@@ -27,6 +27,8 @@ struct Thread {
     deferred: AtomicU32,
     /// The signals that the thread had blocked when they were deferred.
     mask: AtomicU64,
+    /// Counts the program's handlers that were entered on the thread.
+    handled: AtomicU64,
 }
 
 // A thread-local variable without the standard library: zeroed memory in every thread's static block.
@@ -36,13 +38,13 @@ core::arch::global_asm!(
     ".hidden sysv_critical_thread",
     ".globl sysv_critical_thread",
     ".type sysv_critical_thread, @object",
-    ".size sysv_critical_thread, 16",
+    ".size sysv_critical_thread, 24",
     "sysv_critical_thread:",
-    ".zero 16",
+    ".zero 24",
     ".popsection",
 );
 
-const _: () = assert!(size_of::<Thread>() == 16);
+const _: () = assert!(size_of::<Thread>() == 24);
 
 #[inline(always)]
 fn thread() -> &'static Thread {
@@ -147,6 +149,19 @@ pub(crate) fn defers(signal: i32, mask: &mut u64) -> bool {
     }
     *mask |= SignalMask::ALL.word();
     true
+}
+
+/// For the wrapper: one of the program's handlers is about to run on the calling thread.
+pub(crate) fn note_handler() {
+    let handled = &thread().handled;
+    handled.store(handled.load(Relaxed).wrapping_add(1), Relaxed);
+}
+
+/// How many of the program's handlers have run on the calling thread, as far as they are entered through a wrapper. A call
+/// that waits looks at it before each sleep: a handler that ran just before is an interruption too.
+#[inline]
+pub(crate) fn handlers_run() -> u64 {
+    thread().handled.load(Relaxed)
 }
 
 #[cfg(test)]

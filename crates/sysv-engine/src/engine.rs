@@ -5,13 +5,14 @@
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::abi::{SemInfo, Sembuf, SemidDs, ShmInfoLimits, ShmInfoUsage, ShmidDs, Timespec};
+use crate::abi::{MsgInfo, MsqidDs, SemInfo, Sembuf, SemidDs, ShmInfoLimits, ShmInfoUsage, ShmidDs, Timespec};
 use crate::errno::Result;
-use crate::facility::{Asked, PermChange, Segments, Semaphores, StatBy};
+use crate::facility::{Asked, PermChange, Queues, Segments, Semaphores, StatBy};
 use crate::limits::{self, Limit, Limits};
 use crate::member::{self, Member};
 use crate::namespace::{Join, JoinError};
 use crate::process::{self, MEMBERS};
+use crate::queue::{self, QueueReport};
 use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
 use crate::semaphore;
 
@@ -102,6 +103,14 @@ impl Engine {
     /// When the process cannot become a member again after a fork.
     pub fn segments(&self, each: &mut dyn FnMut(&SegmentReport)) -> Result<()> {
         segment::segments(self.member, each)
+    }
+
+    /// Calls `each` with every message queue, lowest index first.
+    ///
+    /// # Errors
+    /// When the process cannot become a member again after a fork.
+    pub fn queues(&self, each: &mut dyn FnMut(&QueueReport)) -> Result<()> {
+        queue::queues(self.member, each)
     }
 
     /// Calls `each` with every attachment of a segment. `each` must not call the facility.
@@ -249,5 +258,42 @@ impl Semaphores for Engine {
 
     fn sem_usage(&self) -> Result<(i32, SemInfo)> {
         semaphore::usage(self.member)
+    }
+}
+
+impl Queues for Engine {
+    fn msgget(&self, key: i32, flags: i32) -> Result<i32> {
+        queue::msgget(self.member, key, flags)
+    }
+
+    #[inline]
+    unsafe fn msgsnd(&self, id: i32, message: usize, size: usize, flags: i32) -> Result<()> {
+        queue::msgsnd(self.member, id, message, size, flags)
+    }
+
+    #[inline]
+    unsafe fn msgrcv(&self, id: i32, message: usize, size: usize, kind: i64, flags: i32) -> Result<usize> {
+        // SAFETY: the caller's promise about what is mapped at `message`.
+        unsafe { queue::msgrcv(self.member, id, message, size, kind, flags) }
+    }
+
+    fn msg_stat(&self, id: i32, by: StatBy) -> Result<(i32, MsqidDs)> {
+        queue::stat(self.member, id, by)
+    }
+
+    fn msg_set(&self, id: i32, change: PermChange, qbytes: u64) -> Result<()> {
+        queue::set(self.member, id, change, qbytes)
+    }
+
+    fn msg_remove(&self, id: i32) -> Result<()> {
+        queue::remove(self.member, id)
+    }
+
+    fn msg_limits(&self) -> Result<(i32, MsgInfo)> {
+        queue::limits(self.member)
+    }
+
+    fn msg_usage(&self) -> Result<(i32, MsgInfo)> {
+        queue::usage(self.member)
     }
 }

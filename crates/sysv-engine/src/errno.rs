@@ -43,6 +43,7 @@ errnos! {
     EAGAIN, "Resource temporarily unavailable";
     EBADF, "Bad file descriptor";
     EDEADLK, "Resource deadlock avoided";
+    EDQUOT, "Disk quota exceeded";
     EEXIST, "File exists";
     EFAULT, "Bad address";
     EFBIG, "File too large";
@@ -63,6 +64,7 @@ errnos! {
     ENOSPC, "No space left on device";
     ENOSYS, "Function not implemented";
     ENOTDIR, "Not a directory";
+    ENXIO, "No such device or address";
     EOPNOTSUPP, "Operation not supported";
     EOVERFLOW, "Value too large for defined data type";
     EPERM, "Operation not permitted";

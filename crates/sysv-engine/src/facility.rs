@@ -3,9 +3,11 @@
 //! Two implementations stand behind it: [`Engine`](crate::Engine), ours, and [`Kernel`](crate::Kernel),
 //! the real system calls. What a conformance test learns about one it can ask of the other.
 
+mod queues;
 mod segments;
 mod semaphores;
 
+pub use queues::Queues;
 pub use segments::Segments;
 pub use semaphores::{Asked, Semaphores};
 

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+mod queues;
+
 use crate::abi::{
     GETALL, GETNCNT, GETPID, GETVAL, GETZCNT, IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, IPCMNI, SEM_INFO, SEM_STAT,
     SEM_STAT_ANY, SETALL, SETVAL, SHM_INFO, SHM_LOCK, SHM_STAT, SHM_STAT_ANY, SHM_UNLOCK, SemInfo, Sembuf, SemidDs,

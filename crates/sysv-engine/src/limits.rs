@@ -255,6 +255,17 @@ impl LimitsPage {
         }
     }
 
+    /// The one number of a file that holds one.
+    #[inline]
+    pub(crate) fn load_one(&self, limit: Limit) -> u64 {
+        let text = &self.texts[limit as usize];
+        if text.bytes[0].load(Relaxed) == 0 {
+            let value = self.values[limit.first_value()].load(Relaxed);
+            return value.min(limit.maxima()[0]);
+        }
+        self.load().get(limit).numbers[0]
+    }
+
     /// The limits in force.
     pub(crate) fn load(&self) -> Limits {
         let mut limits = Limits::default();

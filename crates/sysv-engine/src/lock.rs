@@ -36,7 +36,7 @@ const LONGEST_NAP: Duration = Duration::from_millis(50);
 pub(crate) struct Tag(u32);
 
 impl Tag {
-    pub(crate) fn new(index: usize, generation: u32) -> Tag {
+    pub(crate) const fn new(index: usize, generation: u32) -> Tag {
         Tag(generation << 16 | (index as u32 + 1))
     }
 

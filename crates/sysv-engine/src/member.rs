@@ -10,7 +10,7 @@ use crate::abi::PAGE_SIZE;
 use crate::attachments::{LocalAttachment, Template};
 use crate::errno::{Errno, Result};
 use crate::identity::Identity;
-use crate::limits::{Limits, LimitsPage};
+use crate::limits::{Limit, Limits, LimitsPage};
 use crate::live::{LazyLive, ProofOfLife};
 use crate::lock::Tag;
 use crate::namespace::{self, Join, JoinError, Mapped};
@@ -18,6 +18,8 @@ use crate::page_vec::PageVec;
 use crate::path::PathBuf;
 use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
+use crate::queue::Windows;
+use crate::segment;
 use crate::semaphore::Mappings;
 use crate::sys;
 use crate::table::Table;
@@ -44,6 +46,8 @@ pub(crate) struct Member {
     lock_owner: AtomicU32,
     /// Spinning helps: another processor can make progress.
     spin: AtomicBool,
+    /// The message queues that the process has mapped.
+    pub(crate) queues: Windows,
     /// What the process's threads change in turns.
     pub(crate) private: PrivateLock<Private>,
     /// Mapped files of semaphore sets.
@@ -88,6 +92,7 @@ impl Member {
                 identity: AtomicU64::new(0),
                 lock_owner: AtomicU32::new(sys::getpid()),
                 spin: AtomicBool::new(sys::processors() > 1),
+                queues: Windows::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),
                     templates: PageVec::new(),
@@ -119,6 +124,7 @@ impl Member {
         unsafe {
             self.sets.unmap(self.private.lock().sets.as_slice());
             self.mapped.unmap();
+            self.queues.unmap();
             let _ = sys::munmap(self.presence as usize, PAGE_SIZE);
             core::ptr::drop_in_place(memory);
             let _ = sys::munmap(memory as usize, size_of::<Member>().next_multiple_of(PAGE_SIZE));
@@ -165,6 +171,13 @@ impl Member {
             unsafe { &*self.mapped.limits }
         };
         page.load()
+    }
+
+    /// The largest message, in bytes: a limit that is asked for at every `msgsnd`.
+    #[inline]
+    pub(crate) fn msgmax(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { &*self.mapped.limits }.load_one(Limit::Msgmax)
     }
 
     pub(crate) fn directory(&self) -> &CStr {
@@ -272,7 +285,7 @@ impl Member {
     /// Makes sure that record `index` of an array in the table has file pages under it.
     ///
     /// # Errors
-    /// `ENOSPC` where the file system is full.
+    /// `ENOSPC` or `ENOMEM` where the file system is full.
     pub(crate) fn back(
         &self,
         backed: &AtomicU32,
@@ -287,8 +300,11 @@ impl Member {
             return Ok(());
         }
         let want = (index + 1).next_multiple_of(STEP / record).min(count);
+        let bytes = ((want - have) * record) as u64;
+        // Not at the expense of what segments were promised.
+        segment::spare(self, bytes)?;
         let file = sys::open(PathBuf::join(self.directory(), b"table")?.as_c_str(), libc::O_RDWR, 0)?;
-        namespace::allocate(&file, (array + have * record) as u64, ((want - have) * record) as u64)?;
+        namespace::allocate(&file, (array + have * record) as u64, bytes)?;
         backed.fetch_max(want as u32, Relaxed);
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! The text of `/proc/sysvipc/shm` and of the limits under `/proc/sys/kernel`, byte for byte as Linux prints it.
+//! The text of `/proc/sysvipc/{shm,msg}` and of the limits under `/proc/sys/kernel`, byte for byte as Linux prints it.
 //!
 //! Programs parse these files by column as often as by word, so the widths count.
 
 use core::fmt::{self, Write};
 
-use crate::abi::ShmidDs;
+use crate::abi::{MsqidDs, ShmidDs};
 
 /// The first line of `/proc/sysvipc/shm`.
 const SHM_HEADER: &str = concat!(
@@ -43,6 +43,39 @@ pub fn shm_line(out: &mut impl Write, id: i32, ds: &ShmidDs, resident: u64, swap
     )
 }
 
+/// The first line of `/proc/sysvipc/msg`.
+const MSG_HEADER: &str = concat!(
+    "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid",
+    "      stime      rtime      ctime\n"
+);
+
+/// Writes the first line of `/proc/sysvipc/msg`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn msg_header(out: &mut impl Write) -> fmt::Result {
+    out.write_str(MSG_HEADER)
+}
+
+/// Writes one queue's line of `/proc/sysvipc/msg`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn msg_line(out: &mut impl Write, id: i32, ds: &MsqidDs) -> fmt::Result {
+    let perm = &ds.perm;
+    write!(
+        out,
+        "{:>10} {id:>10}  {:>4o}  {:>10} {:>10} {:>5} {:>5} ",
+        perm.key, perm.mode, ds.cbytes, ds.qnum, ds.lspid, ds.lrpid
+    )?;
+    write!(
+        out,
+        "{:>5} {:>5} {:>5} {:>5} ",
+        perm.uid, perm.gid, perm.cuid, perm.cgid
+    )?;
+    writeln!(out, "{:>10} {:>10} {:>10}", ds.stime, ds.rtime, ds.ctime)
+}
+
 /// Writes the text of a file that holds limits: `value` is a number or the file's [`Numbers`](crate::Numbers).
 ///
 /// # Errors
@@ -66,6 +99,34 @@ mod tests {
         fn drop(&mut self) {
             let _ = Kernel.shm_remove(self.0);
         }
+    }
+
+    #[test]
+    fn a_queue_reads_as_the_kernels() {
+        use crate::Queues;
+        const PATH: &str = "/proc/sysvipc/msg";
+        struct KernelQueue(i32);
+        impl Drop for KernelQueue {
+            fn drop(&mut self) {
+                let _ = Kernel.msg_remove(self.0);
+            }
+        }
+        if !std::fs::exists(PATH).unwrap_or(false) {
+            eprintln!("skipped: {PATH} cannot be read");
+            return;
+        }
+        let queue = KernelQueue(Kernel.msgget(IPC_PRIVATE, 0o640).unwrap());
+        let real = std::fs::read_to_string(PATH).unwrap();
+        let mut ours = String::new();
+        msg_header(&mut ours).unwrap();
+        assert_eq!(real.split_inclusive('\n').next(), Some(ours.as_str()));
+        let (_, ds) = Kernel.msg_stat(queue.0, StatBy::Id).unwrap();
+        ours.clear();
+        msg_line(&mut ours, queue.0, &ds).unwrap();
+        assert!(
+            real.split_inclusive('\n').any(|line| line == ours),
+            "{ours}is not in\n{real}"
+        );
     }
 
     #[test]

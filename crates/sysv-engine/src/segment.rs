@@ -15,7 +15,7 @@ mod report;
 mod sweep;
 
 pub(crate) use attach::{shmat, shmdt};
-pub(crate) use backing::{pages, promised};
+pub(crate) use backing::{pages, promised, spare};
 pub(crate) use control::{limits, lock, remove, set, stat, usage};
 pub(crate) use get::shmget;
 pub(crate) use moved::{move_pieces, range_gone};
@@ -61,7 +61,8 @@ impl Mechanism for SegmentSlot {
     }
 
     fn file_length(&self) -> usize {
-        mapped_length(self.size.load(Relaxed))
+        // No file is longer, as none of the kernel's is that stands behind its segments.
+        mapped_length(self.size.load(Relaxed)).min(i64::MAX as usize)
     }
 
     fn size(&self) -> u64 {

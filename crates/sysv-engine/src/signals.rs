@@ -22,7 +22,7 @@ mod wish;
 
 pub(crate) use action::take_faults;
 pub use action::{Action, change, take_all, take_late};
-pub use guest::after_fork_in_child;
+pub(crate) use guest::after_fork_in_child;
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};

@@ -84,21 +84,51 @@ impl Drop for Fd {
     }
 }
 
-/// `open(2)`; `O_CLOEXEC` and `O_NOFOLLOW` are always added.
+/// `open(2)`; `O_CLOEXEC`, `O_NOFOLLOW` and `O_NONBLOCK` are always added: the last changes nothing about files, and keeps a
+/// pipe that somebody put in a file's place from being waited for.
 pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd> {
-    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     // SAFETY: `path` is a terminated string.
     unsafe { syscall!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, mode) }.map(|fd| Fd(fd as i32))
 }
 
+/// `ftruncate(2)`, for files that stand for memory: the limit on the size of files (`RLIMIT_FSIZE`), which does not count for
+/// the kernel's segments, is lifted for the moment, as far as the process may.
+///
+/// # Errors
+/// `ENOMEM` where it may not; the kernel would send `SIGXFSZ`.
 pub(crate) fn ftruncate(fd: &Fd, len: u64) -> Result<()> {
+    let limit = get_limit(libc::RLIMIT_FSIZE);
+    if limit.rlim_cur >= len {
+        // SAFETY: no pointer.
+        return unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop);
+    }
+    if limit.rlim_max < len {
+        return Err(Errno::ENOMEM);
+    }
+    set_limit(
+        libc::RLIMIT_FSIZE,
+        libc::rlimit {
+            rlim_cur: limit.rlim_max,
+            ..limit
+        },
+    )?;
     // SAFETY: no pointer.
-    unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop)
+    let done = unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop);
+    set_limit(libc::RLIMIT_FSIZE, limit)?;
+    done
 }
 
 pub(crate) fn fallocate(fd: &Fd, offset: u64, len: u64) -> Result<()> {
     // SAFETY: no pointer.
     unsafe { syscall!(SYS_fallocate, fd.0, 0, offset, len) }.map(drop)
+}
+
+/// Gives a range's memory back; it reads as zeros then.
+pub(crate) fn punch_hole(fd: &Fd, offset: u64, len: u64) -> Result<()> {
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: no pointer.
+    unsafe { syscall!(SYS_fallocate, fd.0, mode, offset, len) }.map(drop)
 }
 
 pub(crate) fn fchmod(fd: &Fd, mode: u32) -> Result<()> {
@@ -165,14 +195,27 @@ pub(crate) fn rename(from: &CStr, to: &CStr) -> Result<()> {
     unsafe { syscall!(SYS_rename, from.as_ptr(), to.as_ptr()) }.map(drop)
 }
 
+/// An exclusive `flock(2)`, given back on drop.
+///
+/// Closing the descriptor would not do: a child that another thread forks meanwhile has a copy of it, and would wait for
+/// itself.
+pub(crate) struct Flock<'f>(&'f Fd);
+
 /// `flock(2)` with `LOCK_EX`; waits.
-pub(crate) fn flock_exclusive(fd: &Fd) -> Result<()> {
+pub(crate) fn flock_exclusive(fd: &Fd) -> Result<Flock<'_>> {
     loop {
         // SAFETY: no pointer.
         match unsafe { syscall!(SYS_flock, fd.0, libc::LOCK_EX) } {
             Err(Errno::EINTR) => {}
-            other => return other.map(drop),
+            other => return other.map(|_| Flock(fd)),
         }
+    }
+}
+
+impl Drop for Flock<'_> {
+    fn drop(&mut self) {
+        // SAFETY: no pointer.
+        let _ = unsafe { syscall!(SYS_flock, self.0.0, libc::LOCK_UN) };
     }
 }
 
@@ -371,35 +414,20 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
     let _ = unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) };
 }
 
-/// Why a sleeper woke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Woken {
-    /// Somebody woke it, or the word had changed.
-    Called,
-    /// The time was up.
-    TimedOut,
-    /// A signal handler ran.
-    Interrupted,
-}
-
-/// As [`futex_wait`], and tells why it ended.
-pub(crate) fn futex_sleep(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+/// As [`futex_wait`], and says why it returned: `EINTR` after a signal handler, `ETIMEDOUT`, `EAGAIN` for another value.
+pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, timeout: Duration) -> Result<()> {
     let timeout = libc::timespec {
         tv_sec: timeout.as_secs() as i64,
         tv_nsec: i64::from(timeout.subsec_nanos()),
     };
-    // SAFETY: the kernel reads the word and the timeout. Not FUTEX_PRIVATE: other processes wake us.
-    match unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) } {
-        Err(Errno::ETIMEDOUT) => Woken::TimedOut,
-        Err(Errno::EINTR) => Woken::Interrupted,
-        _ => Woken::Called,
-    }
+    // SAFETY: as above.
+    unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const timeout) }.map(drop)
 }
 
-/// Wakes up to `count` sleepers of `word`.
-pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+/// Wakes up to `count` sleepers of `word`, and returns how many.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) -> usize {
     // SAFETY: the kernel only looks the address up.
-    let _ = unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) }.unwrap_or(0)
 }
 
 /// A set of blocked signals, as the kernel has it.
@@ -520,13 +548,22 @@ pub(crate) fn effective_capabilities() -> u64 {
 
 /// The soft limit on locked memory, in bytes.
 pub(crate) fn memlock_limit() -> u64 {
+    get_limit(libc::RLIMIT_MEMLOCK).rlim_cur
+}
+
+fn get_limit(which: libc::__rlimit_resource_t) -> libc::rlimit {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: the kernel writes the structure.
-    let _ = unsafe { syscall!(SYS_getrlimit, libc::RLIMIT_MEMLOCK, &raw mut limit) };
-    limit.rlim_cur
+    let _ = unsafe { syscall!(SYS_getrlimit, which, &raw mut limit) };
+    limit
+}
+
+fn set_limit(which: libc::__rlimit_resource_t, limit: libc::rlimit) -> Result<()> {
+    // SAFETY: the kernel reads the structure.
+    unsafe { syscall!(SYS_setrlimit, which, &raw const limit) }.map(drop)
 }
 
 /// How many processors this thread may run on.

@@ -9,6 +9,8 @@
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64};
 
+use crate::queue::Tally;
+
 /// The table's first eight bytes.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SYSVIPC\0");
 
@@ -98,10 +100,6 @@ pub(crate) struct RegistryHeader {
     pub total: AtomicU64,
     /// The change of ownership in progress.
     pub intent: Intent,
-    /// Free bytes of the file system when it was last asked.
-    pub free_bytes: AtomicU64,
-    /// When that was, in milliseconds of the monotonic clock.
-    pub free_bytes_at: AtomicU64,
     /// Bytes promised to all live segments together, touched or not (derived).
     pub promised: AtomicU64,
 }
@@ -119,6 +117,8 @@ pub(crate) struct Intent {
     pub mode: AtomicU32,
     _pad: AtomicU32,
     pub ctime: AtomicI64,
+    /// The mechanism's own part: a queue's `msg_qbytes`.
+    pub extra: AtomicU64,
 }
 
 /// Where keys and free slots are found; derived from the slots.
@@ -266,10 +266,11 @@ pub(crate) struct Semaphore {
 #[repr(C, align(256))]
 pub(crate) struct QueueSlot {
     pub head: ObjectHead,
+    /// Capacity, counters and times.
+    pub tally: Tally,
     /// `BACKING`, `BACKED`, `FILE_LAGS`: see [`crate::registry`].
     pub flags: AtomicU32,
-    _pad0: AtomicU32,
-    _pad: [AtomicU64; 15],
+    _pad: [AtomicU32; 15],
 }
 
 /// One attachment of one segment in one process.
@@ -391,11 +392,13 @@ mod tests {
     fn the_documented_offsets_are_true() {
         documented!(Header: magic version flags fingerprint created creator processes attachments segments);
         documented!(PoolHeader: high backed free hand);
-        documented!(RegistryHeader: lock in_use version backed high doomed total intent free_bytes free_bytes_at promised);
-        documented!(Intent: armed state uid gid mode ctime);
+        documented!(RegistryHeader: lock in_use version backed high doomed total intent promised);
+        documented!(Intent: armed state uid gid mode ctime extra);
         documented!(ProcessRecord: generation state identity joined uid attachments command);
         documented!(ObjectHead: state key uid gid cuid cgid mode next ctime creator command);
         documented!(SegmentSlot: size atime dtime last flags attachments);
+        documented!(QueueSlot: tally flags);
+        documented!(Tally: capacity bytes messages sent_at received_at sender receiver);
         documented!(AttachRecord: owner slot sequence flags address length segment_links process_links);
     }
 }

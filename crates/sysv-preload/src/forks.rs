@@ -9,23 +9,18 @@ use core::ffi::c_int;
 #[cfg(feature = "interpose")]
 use core::ffi::c_void;
 
-use sysv_engine::{process, signals};
+use sysv_engine::process;
 
 /// Runs `make_child`, which returns 0 in a child that has a copy of this process's memory.
 pub(crate) fn around(make_child: impl FnOnce() -> c_int) -> c_int {
     process::before_fork();
     let made = make_child();
     if made == 0 {
-        in_child();
+        process::after_fork_in_child();
     } else {
         process::after_fork_in_parent();
     }
     made
-}
-
-fn in_child() {
-    signals::after_fork_in_child();
-    process::after_fork_in_child();
 }
 
 /// `_Fork(3)`: `fork` without the handlers of `pthread_atfork`.
@@ -51,7 +46,7 @@ struct Start {
 
 #[cfg(feature = "interpose")]
 extern "C" fn start(start: *mut c_void) -> c_int {
-    in_child();
+    process::after_fork_in_child();
     // SAFETY: the child has a copy of the parent's stack, where `clone` keeps it, and runs on another one.
     let Start { function, argument } = unsafe { start.cast::<Start>().read() };
     function(argument)

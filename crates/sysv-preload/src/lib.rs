@@ -5,8 +5,7 @@
 //! there. Nothing runs before the first System V call: the library has no constructor, and every function that it
 //! interposes for the engine's sake costs one check until then.
 //!
-//! Not here yet: semaphore sets and message queues. Their functions are not exported, so that a program which uses
-//! them gets the kernel's.
+//! Not here yet: semaphore sets. Their functions are not exported, so that a program which uses them gets the kernel's.
 
 // Under test there is only clippy, which looks at every target.
 #![cfg_attr(not(test), no_std)]
@@ -23,7 +22,9 @@ mod raw;
 
 // The facility: one module per mechanism.
 mod key;
+mod msg;
 mod shm;
+mod structure;
 
 // What a program does behind the facility's back.
 mod exit;

@@ -3,15 +3,15 @@
 #![allow(unsafe_code)]
 
 use core::ffi::{c_int, c_void};
-use core::mem::MaybeUninit;
 
 use sysv_engine::abi::{
     IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, SHM_INFO, SHM_LOCK, SHM_STAT, SHM_STAT_ANY, SHM_UNLOCK, ShmidDs,
 };
-use sysv_engine::{Errno, PermChange, Result, Segments, StatBy, usercopy};
+use sysv_engine::{Errno, PermChange, Result, Segments, StatBy};
 
 use crate::joined;
 use crate::raw::{or_map_failed, or_minus_one};
+use crate::structure::{give, take};
 
 /// shmget(2).
 ///
@@ -103,36 +103,4 @@ unsafe fn control(id: c_int, command: c_int, argument: usize) -> Result<c_int> {
         }
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// A structure of the kernel's ABI: every bit pattern is one.
-///
-/// # Safety
-/// The type is made of integers only.
-unsafe trait Plain: Copy {}
-
-// SAFETY: integers, padded explicitly.
-unsafe impl Plain for ShmidDs {}
-// SAFETY: integers.
-unsafe impl Plain for sysv_engine::abi::ShmInfoLimits {}
-// SAFETY: integers.
-unsafe impl Plain for sysv_engine::abi::ShmInfoUsage {}
-
-/// Reads a structure of the program's.
-fn take<T: Plain>(address: usize) -> Result<T> {
-    let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: `value` has room for it, and every bit pattern of a `Plain` is valid.
-    unsafe {
-        usercopy::copy_in(value.as_mut_ptr().cast(), address, size_of::<T>())?;
-        Ok(value.assume_init())
-    }
-}
-
-/// Writes a structure of the program's.
-///
-/// # Safety
-/// What is mapped at `address` is the caller's to overwrite.
-unsafe fn give<T: Plain>(address: usize, value: &T) -> Result<()> {
-    // SAFETY: the caller's promise.
-    unsafe { usercopy::copy_out(address, core::ptr::from_ref(value).cast(), size_of::<T>()) }
 }

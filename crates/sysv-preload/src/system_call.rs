@@ -12,7 +12,7 @@ use sysv_engine::{Errno, Result, process, usercopy};
 
 use crate::next::{Next, jump_target, jump_to_next};
 use crate::raw::{self, or_minus_one, set_errno};
-use crate::{forks, mappings, shm, signals};
+use crate::{forks, mappings, msg, shm, signals};
 
 static SYSCALL: Next = Next::new(c"syscall");
 
@@ -24,6 +24,10 @@ static OURS: [bool; 512] = {
         libc::SYS_shmat,
         libc::SYS_shmdt,
         libc::SYS_shmctl,
+        libc::SYS_msgget,
+        libc::SYS_msgsnd,
+        libc::SYS_msgrcv,
+        libc::SYS_msgctl,
         libc::SYS_mmap,
         libc::SYS_munmap,
         libc::SYS_mremap,
@@ -179,6 +183,10 @@ unsafe extern "C" fn take(number: c_long, a: usize, b: usize, c: usize, d: usize
             libc::SYS_shmat => shm::shmat(a as i32, b as *const _, c as i32) as c_long,
             libc::SYS_shmdt => shm::shmdt(a as *const _) as c_long,
             libc::SYS_shmctl => shm::shmctl(a as i32, b as i32, c as *mut _) as c_long,
+            libc::SYS_msgget => msg::msgget(a as i32, b as i32) as c_long,
+            libc::SYS_msgsnd => msg::msgsnd(a as i32, b as *const _, c, d as i32) as c_long,
+            libc::SYS_msgrcv => msg::msgrcv(a as i32, b as *mut _, c, d as c_long, e as i32) as c_long,
+            libc::SYS_msgctl => msg::msgctl(a as i32, b as i32, c as *mut _) as c_long,
             libc::SYS_mmap => mappings::mmap(a as *mut _, b, c as i32, d as i32, e as i32, f as i64) as c_long,
             libc::SYS_munmap => mappings::munmap(a as *mut _, b) as c_long,
             libc::SYS_mremap => mappings::mremap(a as *mut _, b, c, d as i32, e as *mut _) as c_long,

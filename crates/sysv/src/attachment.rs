@@ -1,80 +1,15 @@
 //! A segment's memory as this process sees it.
 
-#![allow(unsafe_code)]
-
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use crate::atomic::{self, Atomic};
-use crate::claims::Claims;
+use crate::atomic::Atomic;
 use crate::mapping::Mapping;
-use crate::{AccessError, Segment, memory};
-
-/// What an [`Attachment`] may do with the memory: [`ReadWrite`] or [`ReadOnly`].
-///
-/// ```
-/// use sysv::{Access, Attachment};
-///
-/// fn checksum<A: Access>(memory: &Attachment<A>) -> u8 {
-///     memory.to_vec(0..memory.len()).unwrap().iter().fold(0, |sum, byte| sum ^ byte)
-/// }
-/// # let namespace = sysv::TemporaryNamespace::create()?;
-/// # let segment = sysv::Segment::create(&namespace, sysv::Key::PRIVATE, sysv::NewSegment::of_size(8))?;
-/// assert_eq!(checksum(&segment.attach()?), checksum(&segment.attach_read_only()?));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub trait Access: sealed::Sealed {}
-
-mod sealed {
-    pub trait Sealed {
-        const WRITABLE: bool;
-    }
-}
-
-/// Reading and writing.
-///
-/// ```
-/// # let namespace = sysv::TemporaryNamespace::create()?;
-/// # let segment = sysv::Segment::create(&namespace, sysv::Key::PRIVATE, sysv::NewSegment::of_size(8))?;
-/// let memory: sysv::Attachment<sysv::ReadWrite> = segment.attach()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub enum ReadWrite {}
-
-/// Reading.
-///
-/// ```
-/// # let namespace = sysv::TemporaryNamespace::create()?;
-/// # let segment = sysv::Segment::create(&namespace, sysv::Key::PRIVATE, sysv::NewSegment::of_size(8))?;
-/// let memory: sysv::Attachment<sysv::ReadOnly> = segment.attach_read_only()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// What writes does not compile:
-///
-/// ```compile_fail,E0599
-/// # let namespace = sysv::TemporaryNamespace::create()?;
-/// # let segment = sysv::Segment::create(&namespace, sysv::Key::PRIVATE, sysv::NewSegment::of_size(8))?;
-/// segment.attach_read_only()?.fill(0..8, 1)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub enum ReadOnly {}
-
-impl sealed::Sealed for ReadWrite {
-    const WRITABLE: bool = true;
-}
-impl sealed::Sealed for ReadOnly {
-    const WRITABLE: bool = false;
-}
-impl Access for ReadWrite {}
-impl Access for ReadOnly {}
+use crate::{Access, AccessError, ReadWrite, Segment};
 
 /// A segment's memory, mapped into this process until the attachment is dropped.
 ///
@@ -110,20 +45,13 @@ impl Access for ReadOnly {}
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Attachment<A: Access = ReadWrite> {
-    mapping: Mapping,
+    mapping: Mapping<A>,
     segment: Segment,
-    claims: Claims,
-    access: PhantomData<A>,
 }
 
 impl<A: Access> Attachment<A> {
-    pub(crate) fn new(mapping: Mapping, segment: Segment) -> Attachment<A> {
-        Attachment {
-            mapping,
-            segment,
-            claims: Claims::default(),
-            access: PhantomData,
-        }
+    pub(crate) fn new(mapping: Mapping<A>, segment: Segment) -> Attachment<A> {
+        Attachment { mapping, segment }
     }
 
     /// The segment.
@@ -180,7 +108,7 @@ impl<A: Access> Attachment<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn check(&self, offset: usize, length: usize) -> Result<(), AccessError> {
-        self.at(offset, length).map(drop)
+        self.mapping.check(offset, length)
     }
 
     /// Copies bytes of the segment into `buffer`, beginning at `offset`.
@@ -197,11 +125,7 @@ impl<A: Access> Attachment<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn copy_out(&self, offset: usize, buffer: &mut [u8]) -> Result<(), AccessError> {
-        let src = self.at(offset, buffer.len())?;
-        // SAFETY: `at` keeps the range within the mapping, which is readable; the buffer is ours alone, and a
-        // private buffer cannot lie within the mapping, over which no slice is ever made.
-        unsafe { memory::copy(src.as_ptr(), buffer.as_mut_ptr(), buffer.len()) };
-        Ok(())
+        self.mapping.copy_out(offset, buffer)
     }
 
     /// A copy of the bytes in `range`.
@@ -218,8 +142,9 @@ impl<A: Access> Attachment<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_vec(&self, range: Range<usize>) -> Result<Vec<u8>, AccessError> {
-        self.at_range(&range)?;
-        let mut bytes = vec![0; range.len()];
+        let length = length(&range).ok_or(self.mapping.out_of_bounds(range.start, 0))?;
+        self.check(range.start, length)?;
+        let mut bytes = vec![0; length];
         self.copy_out(range.start, &mut bytes)?;
         Ok(bytes)
     }
@@ -241,9 +166,7 @@ impl<A: Access> Attachment<A> {
     /// ```
     #[inline]
     pub fn read<T: AnyBitPattern>(&self, offset: usize) -> Result<T, AccessError> {
-        let src = self.at(offset, size_of::<T>())?;
-        // SAFETY: `at` keeps the range within the mapping, which is readable.
-        Ok(unsafe { memory::read(src.as_ptr()) })
+        self.mapping.read(offset)
     }
 
     /// Loads the atomic at `offset`, also where the attachment is read-only.
@@ -265,57 +188,7 @@ impl<A: Access> Attachment<A> {
     /// ```
     #[inline]
     pub fn load<T: Atomic>(&self, offset: usize, order: Ordering) -> Result<T::Value, AccessError> {
-        let at = self.at_aligned::<T>(offset)?;
-        // Loads alone do not conflict, so a read-only attachment has nothing to remember.
-        if <A as sealed::Sealed>::WRITABLE {
-            self.claim::<T>(offset)?;
-        }
-        // SAFETY: within the mapping and aligned, as checked; what else the compiler knows to touch these bytes
-        // through this mapping are loads, or atomics of this place and size.
-        Ok(unsafe { atomic::load::<T>(at, order) })
-    }
-
-    /// The address of `length` bytes at `offset`, all within the segment.
-    #[inline]
-    fn at(&self, offset: usize, length: usize) -> Result<NonNull<u8>, AccessError> {
-        let size = self.len();
-        match offset.checked_add(length) {
-            // SAFETY: at most one past the end of one mapping.
-            Some(end) if end <= size => Ok(unsafe { self.mapping.base().add(offset) }),
-            _ => Err(AccessError::OutOfBounds { offset, length, size }),
-        }
-    }
-
-    fn at_range(&self, range: &Range<usize>) -> Result<NonNull<u8>, AccessError> {
-        let size = self.len();
-        let length = range.end.checked_sub(range.start);
-        let length = length.ok_or(AccessError::OutOfBounds {
-            offset: range.start,
-            length: 0,
-            size,
-        })?;
-        self.at(range.start, length)
-    }
-
-    #[inline]
-    fn at_aligned<T: Atomic>(&self, offset: usize) -> Result<NonNull<u8>, AccessError> {
-        let at = self.at(offset, size_of::<T>())?;
-        // The mapping begins at a page, so the offset's alignment is the address's.
-        if !offset.is_multiple_of(align_of::<T>()) {
-            return Err(AccessError::Misaligned {
-                offset,
-                alignment: align_of::<T>(),
-            });
-        }
-        Ok(at)
-    }
-
-    fn claim<T: Atomic>(&self, offset: usize) -> Result<(), AccessError> {
-        let length = size_of::<T>();
-        self.claims
-            .claim(offset, length)
-            .then_some(())
-            .ok_or(AccessError::Overlapping { offset, length })
+        self.mapping.load::<T>(offset, order)
     }
 }
 
@@ -335,11 +208,7 @@ impl Attachment<ReadWrite> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn copy_in(&self, offset: usize, bytes: &[u8]) -> Result<(), AccessError> {
-        let dst = self.at(offset, bytes.len())?;
-        // SAFETY: `at` keeps the range within the mapping, which is writable; a private slice cannot lie within
-        // the mapping, over which no slice is ever made.
-        unsafe { memory::copy(bytes.as_ptr(), dst.as_ptr(), bytes.len()) };
-        Ok(())
+        self.mapping.copy_in(offset, bytes)
     }
 
     /// Sets every byte in `range` to `byte`.
@@ -356,10 +225,8 @@ impl Attachment<ReadWrite> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fill(&self, range: Range<usize>, byte: u8) -> Result<(), AccessError> {
-        let dst = self.at_range(&range)?;
-        // SAFETY: `at_range` keeps the range within the mapping, which is writable.
-        unsafe { memory::fill(dst.as_ptr(), byte, range.len()) };
-        Ok(())
+        let length = length(&range).ok_or(self.mapping.out_of_bounds(range.start, 0))?;
+        self.mapping.fill(range.start, length, byte)
     }
 
     /// Writes a value at `offset`, which need not be aligned.
@@ -379,12 +246,7 @@ impl Attachment<ReadWrite> {
     /// ```
     #[inline]
     pub fn write<T: NoUninit>(&self, offset: usize, value: &T) -> Result<(), AccessError> {
-        let dst = self.at(offset, size_of::<T>())?;
-        // SAFETY: `at` keeps the range within the mapping, which is writable; `NoUninit` says that all bytes of
-        // the value are initialised, and the value is not within the mapping, over which no reference to such a type
-        // is ever made.
-        unsafe { memory::copy((&raw const *value).cast(), dst.as_ptr(), size_of::<T>()) };
-        Ok(())
+        self.mapping.copy_in(offset, bytemuck::bytes_of(value))
     }
 
     /// The atomic at `offset`, for as long as the segment is attached.
@@ -410,12 +272,13 @@ impl Attachment<ReadWrite> {
     /// ```
     #[inline]
     pub fn atomic<T: Atomic>(&self, offset: usize) -> Result<&T, AccessError> {
-        let at = self.at_aligned::<T>(offset)?;
-        self.claim::<T>(offset)?;
-        // SAFETY: within the mapping, aligned and claimed for this place and size, as checked; the reference borrows
-        // the attachment, and with it the mapping. Copies are opaque to the compiler (see `memory`).
-        Ok(unsafe { atomic::reference(at) })
+        self.mapping.atomic(offset)
     }
+}
+
+/// Bytes in a range; none if it ends before it begins.
+fn length(range: &Range<usize>) -> Option<usize> {
+    range.end.checked_sub(range.start)
 }
 
 impl<A: Access> fmt::Debug for Attachment<A> {
@@ -424,7 +287,7 @@ impl<A: Access> fmt::Debug for Attachment<A> {
             .field("segment", &self.segment)
             .field("address", &self.mapping.base())
             .field("len", &self.len())
-            .field("writable", &<A as sealed::Sealed>::WRITABLE)
+            .field("writable", &A::WRITABLE)
             .finish()
     }
 }

@@ -15,7 +15,7 @@ use crate::report::{AttachmentReport, Process, SegmentReport};
 use crate::{Errno, Id, Stat};
 
 /// The kernel's list of all segments, with process ids as the reader sees them.
-pub(crate) const SEGMENTS: &str = "/proc/sysvipc/shm";
+const SEGMENTS: &str = "/proc/sysvipc/shm";
 
 pub(crate) fn segments() -> Result<Vec<SegmentReport>, Errno> {
     let text = read(SEGMENTS)?;

@@ -48,6 +48,7 @@
 //! - It offers no `SHM_REMAP` and no `SHM_EXEC`: replacing what is mapped, or running what others can write, is not safe.
 //! - x86-64 Linux with the GNU C library only.
 
+mod access;
 mod atomic;
 mod attachment;
 mod backend;
@@ -67,8 +68,9 @@ mod segment;
 mod stat;
 mod temporary;
 
+pub use access::{Access, ReadOnly, ReadWrite};
 pub use atomic::Atomic;
-pub use attachment::{Access, Attachment, ReadOnly, ReadWrite};
+pub use attachment::Attachment;
 pub use creation::{Intent, NewSegment};
 pub use error::{
     AccessError, AttachError, GetError, LimitsError, Location, LockError, Name, NamespaceError, Ownership, RemoveError,
@@ -80,9 +82,9 @@ pub use limits::Limits;
 pub use mode::{Mode, ParseModeError, Permissions};
 pub use namespace::{Members, Namespace};
 pub use report::{AttachmentReport, Process, SegmentReport};
-pub use segment::{Address, Segment, TemporarySegment};
+pub use segment::{Address, Segment};
 pub use stat::Stat;
-pub use temporary::TemporaryNamespace;
+pub use temporary::{TemporaryNamespace, TemporarySegment};
 
 /// The traits that say which values may be read from and written to shared bytes.
 #[doc(no_inline)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::backend::Backend;
-use crate::{Errno, Namespace, ReportError, Segment, Stat, kernel_proc};
+use crate::{Errno, Id, Namespace, ReportError, Segment, Stat, kernel_proc};
 
 /// A segment as an operator sees it.
 ///
@@ -96,7 +96,7 @@ impl Namespace {
     #[doc(alias = "SHM_STAT_ANY")]
     pub fn report(&self) -> Result<Vec<SegmentReport>, ReportError> {
         match self.backend() {
-            Backend::Kernel => kernel_proc::segments().map_err(|e| self.report_error(kernel_proc::SEGMENTS, e)),
+            Backend::Kernel => kernel_proc::segments().map_err(|errno| self.report_error(None, errno)),
             Backend::Engine(engine) => {
                 let own = own_pid_namespace();
                 let mut reports = Vec::new();
@@ -113,16 +113,16 @@ impl Namespace {
                         creator: Some(process),
                     });
                 });
-                listed.map_err(|errno| self.report_error("its table", errno))?;
+                listed.map_err(|errno| self.report_error(None, errno))?;
                 Ok(reports)
             }
         }
     }
 
-    fn report_error(&self, file: &'static str, errno: Errno) -> ReportError {
+    fn report_error(&self, segment: Option<Id>, errno: Errno) -> ReportError {
         ReportError {
             location: self.location().clone(),
-            file,
+            segment,
             errno,
         }
     }
@@ -145,9 +145,15 @@ impl Segment {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn attachments(&self) -> Result<Vec<AttachmentReport>, ReportError> {
-        let namespace = self.namespace();
-        match namespace.backend() {
-            Backend::Kernel => kernel_proc::attachments(self.id()).map_err(|e| namespace.report_error("/proc", e)),
+        let failed = |errno| self.namespace().report_error(Some(self.id()), errno);
+        match self.namespace().backend() {
+            Backend::Kernel => {
+                // The kernel keeps no list that it could refuse.
+                if !self.exists() {
+                    return Err(failed(Errno::EINVAL));
+                }
+                kernel_proc::attachments(self.id()).map_err(failed)
+            }
             Backend::Engine(engine) => {
                 let own = own_pid_namespace();
                 let mut reports = Vec::new();
@@ -161,7 +167,7 @@ impl Segment {
                         read_only: attachment.read_only,
                     });
                 });
-                listed.map_err(|errno| namespace.report_error("its table", errno))?;
+                listed.map_err(failed)?;
                 Ok(reports)
             }
         }

@@ -1,16 +1,15 @@
 //! Segments: finding, creating, attaching, changing, removing.
 
 use std::fmt;
-use std::ops::Deref;
 
-use sysv_engine::abi::{IPCMNI, PAGE_SIZE, SHM_RDONLY, SHM_RND};
-use sysv_engine::{PermChange, StatBy};
+use sysv_engine::abi::{IPCMNI, PAGE_SIZE, SHM_RND};
+use sysv_engine::{PermChange, Segments, StatBy};
 
 use crate::error::{Ownership, SegmentName};
 use crate::mapping::Mapping;
 use crate::{
     Access, AttachError, Attachment, Errno, GetError, Id, Intent, Key, LockError, Mode, Namespace, NewSegment,
-    Permissions, ReadOnly, ReadWrite, RemoveError, SetError, Stat, StatError,
+    Permissions, ReadOnly, ReadWrite, RemoveError, SetError, Stat, StatError, TemporarySegment,
 };
 
 /// A shared memory segment, by its identifier.
@@ -241,7 +240,7 @@ impl Segment {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn attach_at(&self, address: Address) -> Result<Attachment<ReadWrite>, AttachError> {
-        self.map(address, false)
+        self.map(address)
     }
 
     /// Attaches the segment for reading at an address.
@@ -258,13 +257,12 @@ impl Segment {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn attach_read_only_at(&self, address: Address) -> Result<Attachment<ReadOnly>, AttachError> {
-        self.map(address, true)
+        self.map(address)
     }
 
-    fn map<A: Access>(&self, address: Address, read_only: bool) -> Result<Attachment<A>, AttachError> {
-        let access = if read_only { SHM_RDONLY } else { 0 };
+    fn map<A: Access>(&self, address: Address) -> Result<Attachment<A>, AttachError> {
         let (at, flags) = match address {
-            Address::Any => (0, access),
+            Address::Any => (0, 0),
             // To the facility, address zero would mean any.
             Address::Exact(address @ 0) | Address::RoundedDown(address @ 0..PAGE_SIZE) => {
                 return Err(AttachError::Misaligned {
@@ -272,11 +270,11 @@ impl Segment {
                     address,
                 });
             }
-            Address::Exact(address) => (address, access),
-            Address::RoundedDown(address) => (address, access | SHM_RND),
+            Address::Exact(address) => (address, 0),
+            Address::RoundedDown(address) => (address, SHM_RND),
         };
         let mapping = Mapping::attach(&self.namespace, self.id.get(), at, flags)
-            .map_err(|errno| self.explain_attach(address, read_only, errno))?;
+            .map_err(|errno| self.explain_attach(address, !A::WRITABLE, errno))?;
         Ok(Attachment::new(mapping, self.clone()))
     }
 
@@ -294,9 +292,9 @@ impl Segment {
     /// ```
     #[doc(alias = "IPC_STAT")]
     pub fn stat(&self) -> Result<Stat, StatError> {
-        match self.namespace.backend().segments().shm_stat(self.id.get(), StatBy::Id) {
+        match self.facility().shm_stat(self.id.get(), StatBy::Id) {
             Ok((id, ds)) => Ok(Stat::new(id, &ds)),
-            Err(errno) => Err(StatError::sort(errno, self.name(), || self.ownership())),
+            Err(errno) => Err(StatError::sort(errno, self.name(), self.exists(), self.ownership())),
         }
     }
 
@@ -323,11 +321,9 @@ impl Segment {
             gid: group,
             mode: mode.bits(),
         };
-        self.namespace
-            .backend()
-            .segments()
+        self.facility()
             .shm_set(self.id.get(), change)
-            .map_err(|errno| SetError::sort(errno, self.name(), || self.ownership()))
+            .map_err(|errno| SetError::sort(errno, self.name(), self.exists(), self.ownership()))
     }
 
     /// Removes the segment: its key is free at once, its memory goes with the last attachment.
@@ -349,11 +345,9 @@ impl Segment {
     /// ```
     #[doc(alias = "IPC_RMID")]
     pub fn remove(&self) -> Result<(), RemoveError> {
-        self.namespace
-            .backend()
-            .segments()
+        self.facility()
             .shm_remove(self.id.get())
-            .map_err(|errno| RemoveError::sort(errno, self.name(), || self.ownership()))
+            .map_err(|errno| RemoveError::sort(errno, self.name(), self.exists(), self.ownership()))
     }
 
     /// Keeps the segment's memory from being swapped out.
@@ -392,11 +386,9 @@ impl Segment {
     }
 
     fn lock(&self, lock: bool) -> Result<(), LockError> {
-        self.namespace
-            .backend()
-            .segments()
+        self.facility()
             .shm_lock(self.id.get(), lock)
-            .map_err(|errno| LockError::sort(errno, self.name(), || self.ownership()))
+            .map_err(|errno| LockError::sort(errno, self.name(), self.exists(), self.ownership()))
     }
 
     /// Makes the segment go with the returned handle.
@@ -411,25 +403,30 @@ impl Segment {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn into_temporary(self) -> TemporarySegment {
-        TemporarySegment {
-            segment: self,
-            process: std::process::id(),
-        }
+        TemporarySegment::new(self)
+    }
+
+    fn facility(&self) -> &dyn Segments {
+        self.namespace.backend().segments()
     }
 
     fn name(&self) -> SegmentName {
         SegmentName::by_id(self.id, self.namespace.location())
     }
 
-    /// Whose segment this is, found out without permission to read it; none if it does not exist.
+    /// Whether it exists at all, whatever its permissions.
+    pub(crate) fn exists(&self) -> bool {
+        !matches!(
+            self.facility().shm_stat(self.id.get(), StatBy::Id),
+            Err(Errno::EINVAL | Errno::EIDRM)
+        )
+    }
+
+    /// Whose segment this is, for messages, found out without permission to read it. None where the facility numbers
+    /// its segments in a way of its own (a kernel with `ipcmni_extend`).
     fn ownership(&self) -> Option<Ownership> {
         let index = self.id.get().rem_euclid(IPCMNI);
-        let (id, ds) = self
-            .namespace
-            .backend()
-            .segments()
-            .shm_stat(index, StatBy::IndexAny)
-            .ok()?;
+        let (id, ds) = self.facility().shm_stat(index, StatBy::IndexAny).ok()?;
         (id == self.id.get()).then(|| Ownership {
             owner: ds.perm.uid,
             creator: ds.perm.cuid,
@@ -449,7 +446,7 @@ impl Segment {
             (Errno::EINVAL, Address::Exact(address)) if !address.is_multiple_of(PAGE_SIZE) => {
                 AttachError::Misaligned { segment, address }
             }
-            (Errno::EINVAL, _) if self.ownership().is_none() => AttachError::Gone { segment, errno },
+            (Errno::EINVAL, _) if !self.exists() => AttachError::Gone { segment, errno },
             (Errno::EINVAL, Address::Exact(address) | Address::RoundedDown(address)) => {
                 AttachError::Occupied { segment, address }
             }
@@ -498,40 +495,5 @@ fn explain_get(namespace: &Namespace, key: Key, intent: &Intent, errno: Errno) -
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Segment({} of {})", self.id, self.namespace.location())
-    }
-}
-
-/// A segment that is removed when this handle is dropped, by the process that made the handle.
-///
-/// ```
-/// use sysv::{Key, NewSegment, Segment, TemporarySegment};
-/// # let namespace = sysv::TemporaryNamespace::create()?;
-///
-/// let scratch: TemporarySegment =
-///     Segment::create(&namespace, Key::PRIVATE, NewSegment::of_size(100))?.into_temporary();
-/// let memory = scratch.attach()?; // All that a segment can do.
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct TemporarySegment {
-    segment: Segment,
-    process: u32,
-}
-
-impl Deref for TemporarySegment {
-    type Target = Segment;
-
-    fn deref(&self) -> &Segment {
-        &self.segment
-    }
-}
-
-impl Drop for TemporarySegment {
-    fn drop(&mut self) {
-        // A forked child has a copy of the handle, and the segment is not its own.
-        if std::process::id() == self.process {
-            // Somebody else may have removed it, which is as well.
-            let _ = self.segment.remove();
-        }
     }
 }

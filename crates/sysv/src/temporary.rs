@@ -1,4 +1,4 @@
-//! Namespaces that go with the process that made them.
+//! Namespaces and segments that go with the process that made them.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::{Errno, Members, Namespace, NamespaceError};
+use crate::{Errno, Members, Namespace, NamespaceError, Segment};
 
 /// A namespace of its own in a fresh directory, removed with everything in it when this handle is dropped by the
 /// process that made it.
@@ -134,6 +134,50 @@ impl Drop for TemporaryNamespace {
             && std::process::id() == self.process
         {
             remove(directory, self.above.as_deref());
+        }
+    }
+}
+
+/// A segment that is removed when this handle is dropped, by the process that made the handle.
+///
+/// ```
+/// use sysv::{Key, NewSegment, Segment, TemporarySegment};
+/// # let namespace = sysv::TemporaryNamespace::create()?;
+///
+/// let scratch: TemporarySegment =
+///     Segment::create(&namespace, Key::PRIVATE, NewSegment::of_size(100))?.into_temporary();
+/// let memory = scratch.attach()?; // All that a segment can do.
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TemporarySegment {
+    segment: Segment,
+    process: u32,
+}
+
+impl TemporarySegment {
+    pub(crate) fn new(segment: Segment) -> TemporarySegment {
+        TemporarySegment {
+            segment,
+            process: std::process::id(),
+        }
+    }
+}
+
+impl Deref for TemporarySegment {
+    type Target = Segment;
+
+    fn deref(&self) -> &Segment {
+        &self.segment
+    }
+}
+
+impl Drop for TemporarySegment {
+    fn drop(&mut self) {
+        // A forked child has a copy of the handle, and the segment is not its own.
+        if std::process::id() == self.process {
+            // Somebody else may have removed it, which is as well.
+            let _ = self.segment.remove();
         }
     }
 }

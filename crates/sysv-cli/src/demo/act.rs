@@ -46,13 +46,13 @@ pub(super) fn act(role: Role) -> Result<(), Failure> {
             say(format_args!(
                 "   pid {pid} (sysv) attached segment {} and counted {COUNT} times",
                 segment.id()
-            ));
+            ))?;
         }
         Role::Hold => {
             say(format_args!(
                 "   pid {pid} (sysv) attached segment {} and waits",
                 segment.id()
-            ));
+            ))?;
             // Not for ever: the director may die.
             thread::sleep(Duration::from_secs(60));
         }
@@ -114,7 +114,7 @@ impl Actor {
                 self.pid()
             )));
         }
-        say(line.trim_end_matches('\n'));
+        say(line.trim_end_matches('\n'))?;
         Ok(())
     }
 

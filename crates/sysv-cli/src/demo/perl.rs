@@ -29,7 +29,7 @@ pub(super) fn converse(namespace: &Namespace) -> Result<(), Failure> {
     say(format_args!(
         "   sysv run --namespace {} -- perl …",
         directory.display()
-    ));
+    ))?;
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(["run", "--namespace"])

@@ -14,6 +14,7 @@ use rustix::process::{getegid, geteuid};
 
 use super::Refusal;
 use super::interpreter::{self, Kind};
+use crate::output;
 
 /// How many interpreters Linux lets name interpreters.
 const SCRIPTS: usize = 5;
@@ -99,7 +100,9 @@ pub(super) fn check(program: &Path) -> Result<Start, Refusal> {
         let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                eprintln!("sysv run: {subject} cannot be read, so that whether it runs on a namespace shows only now");
+                output::complain(format_args!(
+                    "sysv run: {subject} cannot be read, so that whether it runs on a namespace shows only now"
+                ));
                 return Ok(start);
             }
             Err(e) => return Err(Refusal::cannot_run(format_args!("{shown}: {e}"))),

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 
-use rustix::process::{DumpableBehavior, Pid, Signal, kill_process, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Pid, Signal, getpid, kill_process, set_dumpable_behavior};
 use signal_hook::consts::{
     SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
 };
@@ -16,6 +16,7 @@ use sysv::TemporaryNamespace;
 
 use super::{Refusal, leaks, not_started};
 use crate::failure::RUN_FAILED;
+use crate::output;
 
 /// Signals that are meant for the program when they are sent to us.
 const FORWARDED: [i32; 10] = [
@@ -41,11 +42,11 @@ pub(super) fn supervise(
     let status = status.map_err(|e| Refusal::failed(format_args!("cannot wait for the program: {e}")))?;
 
     let left = leaks::find(&namespace).unwrap_or_else(|e| vec![e.to_string()]);
-    if !left.is_empty() {
-        eprintln!("sysv run: the program left behind, now removed:");
-        left.iter().for_each(|line| eprintln!("  {line}"));
-    }
     drop(namespace);
+    if !left.is_empty() {
+        output::complain("sysv run: the program left behind, now removed:");
+        left.iter().for_each(|line| output::complain(format_args!("  {line}")));
+    }
     Ok(end_as(status, fail_on_leak && !left.is_empty()))
 }
 
@@ -102,10 +103,13 @@ fn forward(child: &Child, number: i32, sent_by_a_process: bool) {
 /// Ends this process as the program ended, so that whoever waits cannot tell the difference.
 fn end_as(status: ExitStatus, leaked: bool) -> ExitCode {
     if let Some(signal) = status.signal() {
-        // The program has dumped its core already, if that was to be.
-        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-        let _ = emulate_default_handler(signal);
-        // Still here, because the signal is blocked or of another kind: as shells say it.
+        // Signals do not end a container's first process.
+        if !getpid().is_init() {
+            // The program has dumped its core already, if that was to be.
+            let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+            let _ = emulate_default_handler(signal);
+        }
+        // Still here: as shells say it.
         return ExitCode::from(128u8.saturating_add(signal as u8));
     }
     match status.code() {

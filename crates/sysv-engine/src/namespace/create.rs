@@ -19,7 +19,7 @@ pub(super) const OBJECT_DIRECTORIES: [&[u8]; 3] = [b"shm", b"sem", b"msg"];
 /// Makes what is missing in the directory that `dir` is open on.
 pub(super) fn create(directory: &CStr, dir: &Fd, shared: bool) -> Result<(), JoinError> {
     let system = JoinError::system;
-    sys::flock_exclusive(dir).map_err(system("locking the directory"))?;
+    let _locked = sys::flock_exclusive(dir).map_err(system("locking the directory"))?;
     let table = PathBuf::join(directory, b"table").map_err(system("naming the table"))?;
     if sys::stat(table.as_c_str(), false).is_ok() {
         return Ok(());

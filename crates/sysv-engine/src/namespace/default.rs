@@ -47,7 +47,7 @@ fn inner(base: &CStr) -> core::result::Result<PathBuf, JoinError> {
     }
     // mkdir's mode was subject to the umask.
     sys::fchmod(&dir, 0o711).map_err(system("setting the mode of /dev/shm/sysv-0"))?;
-    sys::flock_exclusive(&dir).map_err(system("locking /dev/shm/sysv-0"))?;
+    let _locked = sys::flock_exclusive(&dir).map_err(system("locking /dev/shm/sysv-0"))?;
     match current(base) {
         Ok(path) => Ok(path),
         Err(Errno::ENOENT) => choose(base).map_err(system("choosing a directory in /dev/shm/sysv-0")),

@@ -86,6 +86,7 @@ impl JoinError {
                 Errno::EACCES | Errno::EPERM | Errno::EROFS => Errno::EACCES,
                 Errno::EMFILE | Errno::ENFILE => Errno::ENFILE,
                 Errno::ENOMEM | Errno::ENOSPC => errno,
+                Errno::EDQUOT => Errno::ENOSPC,
                 _ => Errno::ENOSYS,
             },
             _ => Errno::ENOSYS,
@@ -174,13 +175,16 @@ impl fmt::Display for Description<'_> {
             }
             JoinErrorKind::System { action, errno } => {
                 let remedy = match errno {
-                    Errno::ENOSPC | Errno::ENOMEM => {
+                    Errno::ENOSPC | Errno::EDQUOT => {
                         "; free some space there, or name a directory on another file system"
+                    }
+                    Errno::ENOMEM => {
+                        "; free some memory, or raise the limits on address space and file size (ulimit -v, ulimit -f)"
                     }
                     Errno::EACCES | Errno::EPERM => "; name a directory that you may use",
                     Errno::EROFS => "; name a directory on a writable file system",
                     Errno::EMFILE | Errno::ENFILE => "; raise the limit on open files (ulimit -n)",
-                    Errno::ENOENT => "; name a directory on a file system that is mounted",
+                    Errno::ENOENT => "; make the directory that it lies in, or name another",
                     _ => "",
                 };
                 write!(f, "the namespace {dir} cannot be used: {action}: {errno}{remedy}")

@@ -7,6 +7,7 @@ use core::ffi::CStr;
 use super::Join;
 use super::create::create;
 use super::error::{JoinError, JoinErrorKind};
+use super::remove::discard;
 use crate::errno::Errno;
 use crate::limits::LimitsPage;
 use crate::path::PathBuf;
@@ -42,7 +43,7 @@ impl Mapped {
 pub(crate) fn open(directory: &CStr, how: Join) -> Result<Mapped, JoinError> {
     let system = JoinError::system;
     let directory = absolute(directory).map_err(system("naming its directory"))?;
-    let dir = open_directory(directory.as_c_str(), how)?;
+    let (dir, fresh) = open_directory(directory.as_c_str(), how)?;
     let st = sys::fstat(&dir).map_err(system("reading the directory"))?;
     if st.st_mode & 0o022 != 0 {
         return Err(JoinError::new(JoinErrorKind::Writable {
@@ -60,7 +61,8 @@ pub(crate) fn open(directory: &CStr, how: Join) -> Result<Mapped, JoinError> {
             // Locking needs a descriptor that may read, which is more than joining asks of the directory.
             let dir = sys::open(directory.as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0)
                 .map_err(system("opening the directory"))?;
-            create(directory.as_c_str(), &dir, how == Join::CreateShared)?;
+            create(directory.as_c_str(), &dir, how == Join::CreateShared)
+                .inspect_err(|_| discard(directory.as_c_str(), fresh))?;
             sys::open(table.as_c_str(), libc::O_RDWR, 0)
         }
         other => other,
@@ -102,21 +104,26 @@ pub(crate) fn open(directory: &CStr, how: Join) -> Result<Mapped, JoinError> {
     })
 }
 
-/// The directory, which must be one and no link to one.
-fn open_directory(directory: &CStr, how: Join) -> Result<Fd, JoinError> {
+/// The directory, which must be one and no link to one, and whether it was made now.
+fn open_directory(directory: &CStr, how: Join) -> Result<(Fd, bool), JoinError> {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let mut fresh = false;
     let opened = match sys::open(directory, flags, 0) {
         Err(Errno::ENOENT) if how != Join::Existing => {
             let mode = if how == Join::CreateShared { 0o711 } else { 0o700 };
             // Once more with chmod: mkdir's mode is subject to the umask, which may forbid us everything.
             match sys::mkdir(directory, mode).and_then(|()| sys::chmod(directory, mode)) {
-                Ok(()) | Err(Errno::EEXIST) => sys::open(directory, flags, 0),
+                Ok(()) => {
+                    fresh = true;
+                    sys::open(directory, flags, 0)
+                }
+                Err(Errno::EEXIST) => sys::open(directory, flags, 0),
                 Err(e) => return Err(JoinError::system("making the directory")(e)),
             }
         }
         other => other,
     };
-    opened.map_err(|errno| match errno {
+    opened.map(|dir| (dir, fresh)).map_err(|errno| match errno {
         Errno::ENOENT => JoinError::new(JoinErrorKind::Missing),
         Errno::ELOOP | Errno::ENOTDIR => {
             let link = sys::stat(directory, false).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFLNK);
@@ -166,11 +173,11 @@ fn map_limits(directory: &CStr) -> Result<*const LimitsPage, JoinError> {
     let damaged = || JoinError::new(JoinErrorKind::Damaged { file: "limits" });
     let path = PathBuf::join(directory, b"limits").map_err(system("naming its limits"))?;
     let file = sys::open(path.as_c_str(), libc::O_RDONLY, 0).map_err(|errno| match errno {
-        Errno::ENOENT | Errno::ELOOP => damaged(),
+        Errno::ENOENT | Errno::ELOOP | Errno::ENXIO => damaged(),
         errno => system("opening its limits")(errno),
     })?;
     let st = sys::fstat(&file).map_err(system("reading its limits"))?;
-    if (st.st_size as usize) < size_of::<LimitsPage>() {
+    if st.st_mode & libc::S_IFMT != libc::S_IFREG || (st.st_size as usize) < size_of::<LimitsPage>() {
         return Err(damaged());
     }
     // SAFETY: a new range.

@@ -42,6 +42,18 @@ pub fn remove(directory: &CStr) -> core::result::Result<(), JoinError> {
     sys::rmdir(directory).map_err(system("removing the directory"))
 }
 
+/// After making a namespace has failed: takes away what was made of it, and the directory if it is `fresh`. Of a directory that
+/// stood there before only what bears a temporary name is certainly ours.
+pub(super) fn discard(directory: &CStr, fresh: bool) {
+    if fresh {
+        let _ = remove_files(directory).and_then(|()| sys::rmdir(directory));
+        return;
+    }
+    for name in [&b"limits.new"[..], b"table.new"] {
+        let _ = PathBuf::join(directory, name).and_then(|path| sys::unlink(path.as_c_str()));
+    }
+}
+
 fn remove_files(directory: &CStr) -> Result<()> {
     for name in OBJECT_DIRECTORIES {
         let path = PathBuf::join(directory, name)?;

@@ -34,6 +34,8 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
     })?;
     let claim = claim(member, &live).map_err(|errno| match errno {
         Errno::EAGAIN => JoinError::new(JoinErrorKind::TooManyProcesses),
+        // Something that cannot be locked or mapped stands in the file's place.
+        Errno::ENODEV | Errno::EINVAL | Errno::EBADF => JoinError::new(JoinErrorKind::Damaged { file: "live" }),
         errno => JoinError::system("becoming a member")(errno),
     })?;
     let _ = claim.proof.keep_from_children();
@@ -213,30 +215,26 @@ pub(crate) fn retire(member: &Member, private: &mut Private) {
 /// that calls once more while it exits. What it has attached counts again from here.
 #[cold]
 pub(crate) fn enrol_again(member: &Member) -> Result<()> {
-    // Forked behind our back: the lock may be held by a thread that exists only in the parent.
-    let mut private = match member.inherit_lock() {
-        true => {
-            drop(MEMBERS.seize());
-            member.private.seize()
-        }
-        false => member.lock_private(),
+    let forked = member.inherit_lock();
+    let mut private = if forked {
+        // Forked behind our back: the lock may be held by a thread that exists only in the parent.
+        drop(MEMBERS.seize());
+        member.private.seize()
+    } else {
+        member.lock_private()
     };
     if member.is_present() {
         return Ok(());
     }
+    let parent = member.identity();
     private.proof = None;
     private.child = None;
     enrol(member, &mut private).map_err(|error| error.errno())?;
     let locked = LockedSegments::lock(member, &private);
-    let mut records = [usize::MAX; 64];
-    // In turns, because the list is borrowed while it is read.
-    for start in (0..private.attachments.as_slice().len()).step_by(records.len()) {
-        let end = (start + records.len()).min(private.attachments.as_slice().len());
-        for (record, piece) in records.iter_mut().zip(&private.attachments.as_slice()[start..end]) {
-            *record = locked.new_record(member.tag(), &piece.describe()).unwrap_or(usize::MAX);
-        }
-        for (record, piece) in records.iter().zip(&mut private.attachments.as_mut_slice()[start..end]) {
-            piece.record = *record;
+    for piece in private.attachments.as_mut_slice() {
+        piece.record = locked.new_record(member.tag(), &piece.describe()).unwrap_or(usize::MAX);
+        if forked {
+            locked.note_attach(piece.slot, parent);
         }
     }
     Ok(())

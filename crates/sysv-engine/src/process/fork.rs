@@ -25,7 +25,7 @@ use crate::page_vec::PageVec;
 use crate::private_lock::PrivateGuard;
 use crate::segment::LockedSegments;
 use crate::semaphore;
-use crate::sys;
+use crate::signals;
 
 /// What `fork` has made ready for the child.
 #[derive(Clone, Copy)]
@@ -100,10 +100,7 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
             Err(errno) => complete = Err(errno),
         }
         // As Linux has it: a fork attaches, in the parent's name.
-        if let Some(slot) = locked.registry().slots.get(piece.slot) {
-            slot.atime.store(sys::now(), Relaxed);
-            slot.last.store(member.identity().word(), Relaxed);
-        }
+        locked.note_attach(piece.slot, member.identity());
     }
     drop(locked);
     if complete.is_err() {
@@ -141,6 +138,7 @@ pub fn after_fork_in_parent() {
 
 /// After a `fork`, in the child.
 pub fn after_fork_in_child() {
+    signals::after_fork_in_child();
     let members = resume_members();
     for member in members.as_slice() {
         let mut private = PrivateGuard::resume(&member.private, Section::enter());

@@ -51,6 +51,9 @@ pub(crate) trait Mechanism: Slot + Sized + 'static {
         0
     }
 
+    /// Applies the mechanism's own part of an `IPC_SET`.
+    fn apply(&self, _extra: u64) {}
+
     /// Tells whoever uses the object that it is gone. Its state has said so already; its file is still there. May be done
     /// again, for an object that was never whole too.
     fn end(_locked: &Locked<'_, Self>, _number: usize, _slot: &Self, _state: State) {}

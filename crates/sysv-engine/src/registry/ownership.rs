@@ -33,12 +33,18 @@ impl<S: Mechanism> Locked<'_, S> {
 
     /// Makes a change that has been checked, and no less than all of it if this process is killed meanwhile.
     pub(crate) fn change_ownership(&self, number: usize, slot: &S, change: &PermChange) {
+        self.change_ownership_and(number, slot, change, 0);
+    }
+
+    /// As [`change_ownership`](Self::change_ownership), and with it what `extra` means to the mechanism.
+    pub(crate) fn change_ownership_and(&self, number: usize, slot: &S, change: &PermChange, extra: u64) {
         let intent = &self.registry().header.intent;
         intent.state.store(slot.head().state().word(), Relaxed);
         intent.uid.store(change.uid, Relaxed);
         intent.gid.store(change.gid, Relaxed);
         intent.mode.store(change.mode & S_IRWXUGO, Relaxed);
         intent.ctime.store(sys::now(), Relaxed);
+        intent.extra.store(extra, Relaxed);
         intent.armed.store(number as u32 + 1, Release);
         self.finish_intent();
     }
@@ -58,6 +64,7 @@ impl<S: Mechanism> Locked<'_, S> {
                 head.gid.store(intent.gid.load(Relaxed), Relaxed);
                 head.set_permission_bits(intent.mode.load(Relaxed) & S_IRWXUGO);
                 head.ctime.store(intent.ctime.load(Relaxed), Relaxed);
+                slot.apply(intent.extra.load(Relaxed));
                 self.match_file(number, slot, state);
             }
         }

@@ -110,7 +110,7 @@ pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) ->
         return Err(Errno::EINVAL);
     }
     let request = Request::decode(addr, flags)?;
-    member.enter()?;
+    member.enter().map_err(documented)?;
     let caller = Caller::current();
     let mut private = member.lock_private();
     private.attachments.reserve_one().map_err(|_| Errno::ENOMEM)?;
@@ -154,6 +154,14 @@ pub(crate) unsafe fn shmat(member: &Member, id: i32, addr: usize, flags: i32) ->
         let _ = sys::mlock_on_fault(address, target.len);
     }
     Ok((address, target.size))
+}
+
+/// Want of descriptors, which the kernel's `shmat` does not have, as the want that it documents.
+fn documented(errno: Errno) -> Errno {
+    match errno {
+        Errno::EMFILE | Errno::ENFILE => Errno::ENOMEM,
+        errno => errno,
+    }
 }
 
 /// Finds the segment, checks the permission, and makes the attachment count.
@@ -228,10 +236,30 @@ unsafe fn map(member: &Member, private: &mut Private, target: &Target<'_>, reque
     let address = mapped.map_err(|errno| match errno {
         // "the address range is already mapped": SHM_REMAP was not specified.
         Errno::EEXIST => Errno::EINVAL,
+        Errno::ENOMEM if matches!(request.place, Place::Free(_)) && is_occupied(at, target.len) => Errno::EINVAL,
         errno => errno,
     })?;
     keep_template(private, target, request, file.raw());
     Ok(address)
+}
+
+/// Whether something is mapped in a range that cannot be mapped because it reaches beyond the address space: Linux looks for
+/// that first.
+#[cold]
+fn is_occupied(start: usize, len: usize) -> bool {
+    /// The end of a process's address space on x86-64, less the last page, which is never mapped.
+    const END: usize = 0x7fff_ffff_f000;
+    let len = len.min(END.saturating_sub(start));
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: nothing that exists is touched; a new mapping goes at once.
+    match unsafe { sys::mmap(start, len, libc::PROT_NONE, flags, -1, 0) } {
+        Ok(address) => {
+            // SAFETY: just mapped; nobody knows it.
+            let _ = unsafe { sys::munmap(address, len) };
+            false
+        }
+        Err(errno) => errno == Errno::EEXIST,
+    }
 }
 
 /// A further attachment without opening anything.

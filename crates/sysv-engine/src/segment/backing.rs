@@ -36,8 +36,47 @@ pub(super) fn resident(member: &Member, slot: &SegmentSlot, id: i32) -> u64 {
         .map_or(0, |st| st.st_blocks as u64 * 512)
 }
 
+/// Whether so many bytes more can be had of the file system, beside what segments were promised and nobody has touched.
+///
+/// Asked anew each time: others may take what was free a moment ago.
+///
+/// # Errors
+/// `ENOMEM` if not.
+pub(crate) fn spare(member: &Member, bytes: u64) -> Result<()> {
+    let st = sys::statfs(member.directory()).map_err(|_| Errno::ENOMEM)?;
+    // tmpfs mounted with size=0 has no bound of its own.
+    let free = if st.f_blocks == 0 {
+        sys::total_memory()
+    } else {
+        st.f_bavail.saturating_mul(st.f_bsize as u64)
+    };
+    let promised = super::registry(member.table()).header.promised.load(Relaxed);
+    // Cheap and pessimistic first: as if nobody had touched any of what was promised.
+    if bytes.saturating_add(promised) <= free || bytes.saturating_add(untouched(member)) <= free {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+/// What has been promised and not been touched, in bytes.
+#[cold]
+fn untouched(member: &Member) -> u64 {
+    let registry = super::registry(member.table());
+    let mut untouched = 0u64;
+    for number in registry.used_numbers() {
+        let slot = &registry.slots[number];
+        let state = slot.head.state();
+        if state.exists() {
+            let touched = resident(member, slot, registry.id(number, state));
+            untouched = untouched.saturating_add(promised(slot).saturating_sub(touched));
+        }
+    }
+    untouched
+}
+
 impl LockedSegments<'_> {
-    /// Whether so much memory can be promised.
+    /// Whether a segment of this size can be promised its memory.
     ///
     /// # Errors
     /// `ENOMEM` if it cannot be had: refused now, instead of SIGBUS later.
@@ -50,45 +89,6 @@ impl LockedSegments<'_> {
         if size > LARGE && size > sys::total_memory() {
             return Err(Errno::ENOMEM);
         }
-        let header = self.registry().header;
-        let wanted = (mapped_length(size) as u64).saturating_add(header.promised.load(Relaxed));
-        // Cheap and pessimistic first: as if nobody had touched any of what was promised, and with half of what was
-        // free a moment ago.
-        let now = sys::monotonic_ms();
-        let age = now.wrapping_sub(header.free_bytes_at.load(Relaxed));
-        if age < 1000 && wanted <= header.free_bytes.load(Relaxed) / 2 {
-            return Ok(());
-        }
-        let st = sys::statfs(self.member.directory()).map_err(|_| Errno::ENOMEM)?;
-        // tmpfs mounted with size=0 has no bound of its own.
-        let free = if st.f_blocks == 0 {
-            sys::total_memory()
-        } else {
-            st.f_bavail.saturating_mul(st.f_bsize as u64)
-        };
-        header.free_bytes.store(free, Relaxed);
-        header.free_bytes_at.store(now, Relaxed);
-        if wanted <= free {
-            Ok(())
-        } else {
-            self.check_memory_exactly(size, free)
-        }
-    }
-
-    /// Counts what has been touched of what was promised.
-    #[cold]
-    fn check_memory_exactly(&self, size: u64, free: u64) -> Result<()> {
-        let registry = self.registry();
-        let mut untouched = 0u64;
-        for number in registry.used_numbers() {
-            let slot = &registry.slots[number];
-            let state = slot.head.state();
-            if state.exists() {
-                let touched = resident(self.member, slot, registry.id(number, state));
-                untouched = untouched.saturating_add(promised(slot).saturating_sub(touched));
-            }
-        }
-        let wanted = untouched.saturating_add(mapped_length(size) as u64);
-        if wanted <= free { Ok(()) } else { Err(Errno::ENOMEM) }
+        spare(self.member, mapped_length(size) as u64)
     }
 }

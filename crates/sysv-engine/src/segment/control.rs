@@ -170,7 +170,15 @@ pub(crate) fn limits(member: &Member) -> Result<(i32, ShmInfoLimits)> {
         shmall: limits.shmall,
         ..ShmInfoLimits::default()
     };
-    Ok((registry(member.table()).highest_index(), info))
+    let registry = registry(member.table());
+    let highest = registry
+        .read_optimistically(|| registry.highest_index())
+        .unwrap_or_else(|_| {
+            // Somebody changes the segments, or died doing so.
+            drop(LockedSegments::lock(member, &member.lock_private()));
+            registry.highest_index()
+        });
+    Ok((highest, info))
 }
 
 /// `SHM_INFO`.

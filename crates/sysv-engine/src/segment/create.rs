@@ -36,8 +36,10 @@ impl LockedSegments<'_> {
         if flags & SHM_HUGETLB != 0 {
             return Err(huge_pages_refused(flags, caller));
         }
+        // What the bookkeeping needs is taken before the rest is promised; but want of memory is told before that of slots.
+        let new = self.reserve(key, limits.shmmni);
         self.check_memory(size, flags)?;
-        let new = self.reserve(key, limits.shmmni)?;
+        let new = new?;
         let slot = new.slot;
         if flags & SHM_NORESERVE != 0 {
             slot.flags.store(NORESERVE, Relaxed);

@@ -66,6 +66,8 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 /// Calls `each` with every segment, lowest index first.
 pub(crate) fn segments(member: &Member, each: &mut dyn FnMut(&SegmentReport)) -> Result<()> {
     member.enter()?;
+    // Whoever died in the middle of a change may have left segments unmarked: taking the lock recovers them.
+    drop(LockedSegments::lock(member, &member.lock_private()));
     let registry = super::registry(member.table());
     // Locked for one segment at a time: `each` may be slow and may call us.
     for report in registry.used_numbers().filter_map(|number| report(member, number)) {

@@ -15,12 +15,31 @@ use super::waiters::{Cell, DONE, FAILED, NOTIFIED, Operations, REMOVED, WAITING}
 use super::word::Word;
 use crate::abi::IPC_NOWAIT;
 use crate::errno::{Errno, Result};
-use crate::sys::{self, Woken};
+use crate::sys;
 
 /// How long to sleep before looking for the dead, where one could owe what is waited for.
 const WITH_UNDO: Duration = Duration::from_millis(25);
 /// The same where nobody owes anything: whoever should have woken us may have been killed before he could.
 const WITHOUT_UNDO: Duration = Duration::from_millis(100);
+
+/// Why a sleeper woke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    /// Somebody woke it, or the word had changed.
+    Called,
+    /// The time was up.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
+}
+
+fn sleep(word: &AtomicU32, expected: u32, timeout: Duration) -> Woken {
+    match sys::futex_wait_interruptibly(word, expected, timeout) {
+        Err(Errno::ETIMEDOUT) => Woken::TimedOut,
+        Err(Errno::EINTR) => Woken::Interrupted,
+        _ => Woken::Called,
+    }
+}
 
 /// What a waiter does next.
 enum Next {
@@ -49,7 +68,7 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
         let nap = left.map_or(nap, |left| nap.min(Duration::from_micros(left)));
         let woken = match cell.state.load(Acquire) {
             WAITING if nap.is_zero() => Woken::TimedOut,
-            WAITING => sys::futex_sleep(&cell.state, WAITING, nap),
+            WAITING => sleep(&cell.state, WAITING, nap),
             _ => Woken::Called,
         };
         if let Next::Return(result) = look(&set, request, first, cell, woken) {
@@ -195,7 +214,7 @@ pub(super) fn for_zero_by_looking(set: &Set<'_>, request: &Request<'_>) -> Resul
         }
         let nap = left.map_or(NAP, |left| NAP.min(Duration::from_micros(left)));
         // Nobody wakes us: a word of our own.
-        if sys::futex_sleep(&AtomicU32::new(0), 0, nap) == Woken::Interrupted {
+        if sleep(&AtomicU32::new(0), 0, nap) == Woken::Interrupted {
             return Err(Errno::EINTR);
         }
     }

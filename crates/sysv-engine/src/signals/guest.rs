@@ -54,7 +54,7 @@ pub(super) fn mark_memory(_: &Guard) -> bool {
 }
 
 /// To be called in a child that has a copy of its parent's memory, before it makes children of its own.
-pub fn after_fork_in_child() {
+pub(crate) fn after_fork_in_child() {
     if let Some(owner) = owner() {
         owner.store(sys::getpid(), Relaxed);
     }

@@ -23,7 +23,7 @@ pub(super) fn descriptor(file: File, flags: c_int) -> Option<Result<Fd>> {
     match file {
         _ if reading => Some(text(file)),
         File::Limit(limit) => Some(joined::facility().and_then(|engine| engine.limit_writer(limit).map(Fd::from_raw))),
-        File::Segments => None,
+        File::Segments | File::Queues => None,
     }
 }
 
@@ -36,6 +36,12 @@ fn text(file: File) -> Result<Fd> {
             let _ = procfs::shm_header(&mut out);
             engine.segments(&mut |segment| {
                 let _ = procfs::shm_line(&mut out, segment.id, &segment.ds, segment.resident, 0);
+            })?;
+        }
+        File::Queues => {
+            let _ = procfs::msg_header(&mut out);
+            engine.queues(&mut |queue| {
+                let _ = procfs::msg_line(&mut out, queue.id, &queue.ds);
             })?;
         }
         File::Limit(limit) => {

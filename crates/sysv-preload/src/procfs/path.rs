@@ -32,11 +32,11 @@ pub(super) unsafe fn recognise(dir: c_int, path: *const c_char) -> Option<File> 
 /// The file that may have the path's last component as its name.
 fn candidate(path: &[u8]) -> Option<File> {
     let name = path.rsplit(|&byte| byte == b'/').next()?;
-    if name == b"shm" {
-        return Some(File::Segments);
-    }
-    if !name.starts_with(b"shm") {
-        return None;
+    match name {
+        b"shm" => return Some(File::Segments),
+        b"msg" => return Some(File::Queues),
+        _ if name.starts_with(b"shm") || name.starts_with(b"msg") => {}
+        _ => return None,
     }
     Limit::ALL
         .into_iter()
@@ -103,8 +103,8 @@ impl<'p> Components<'p> {
 
     fn file(&self) -> Option<File> {
         match self.names[..self.len] {
-            [b"proc", b"sysvipc", name] => candidate(name).filter(|&file| file == File::Segments),
-            [b"proc", b"sys", b"kernel", name] => candidate(name).filter(|&file| file != File::Segments),
+            [b"proc", b"sysvipc", name] => candidate(name).filter(|file| !matches!(file, File::Limit(_))),
+            [b"proc", b"sys", b"kernel", name] => candidate(name).filter(|file| matches!(file, File::Limit(_))),
             _ => None,
         }
     }

@@ -62,11 +62,11 @@ macro_rules! control_error {
                 }
             }
 
-            /// Sorts an errno, looking at the object only where that helps the message.
-            pub(crate) fn sort(errno: Errno, segment: SegmentName, whose: impl Fn() -> Option<Ownership>) -> $name {
+            /// Sorts an errno by what is known of the segment.
+            pub(crate) fn sort(errno: Errno, segment: SegmentName, exists: bool, ownership: Option<Ownership>) -> $name {
                 match errno {
-                    Errno::$denied => $name::Denied { segment, ownership: whose() },
-                    Errno::EINVAL | Errno::EIDRM if whose().is_none() => $name::Gone { segment, errno },
+                    Errno::$denied => $name::Denied { segment, ownership },
+                    Errno::EINVAL | Errno::EIDRM if !exists => $name::Gone { segment, errno },
                     _ => $name::Other { segment, errno },
                 }
             }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sysv_engine::namespace::JoinError;
 
-use super::{Location, operation_error};
-use crate::Errno;
+use super::{Location, SegmentName, operation_error};
+use crate::{Errno, Id};
 
 /// Why a namespace could not be opened, created or removed.
 ///
@@ -123,33 +123,35 @@ impl LimitsError {
 
 operation_error!(LimitsError);
 
-/// Why a facility's objects or their attachments could not be listed.
+/// Why a facility's objects or an object's attachments could not be listed.
 ///
 /// ```
-/// fn count(namespace: &sysv::Namespace) -> Result<usize, sysv::ReportError> {
-///     Ok(namespace.report()?.len())
-/// }
+/// use sysv::{Id, Segment};
 /// # let namespace = sysv::TemporaryNamespace::create()?;
-/// assert_eq!(count(&namespace)?, 0);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+///
+/// let error = Segment::from_id(&namespace, Id::new(16384)).attachments().unwrap_err();
+/// assert!(error.to_string().contains("segment 16384 of namespace"));
+/// # Ok::<(), sysv::NamespaceError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReportError {
-    /// What was to be listed.
+    /// The facility that was asked.
     pub location: Location,
-    pub(crate) file: &'static str,
+    /// The segment whose attachments were to be listed; none if it was all the facility's objects.
+    pub segment: Option<Id>,
     pub(crate) errno: Errno,
 }
 
 impl ReportError {
-    /// What the operating system said.
+    /// What the facility said: `EINVAL` or `EIDRM` if the segment does not exist.
     ///
     /// ```
+    /// use sysv::{Errno, Id, Segment};
     /// # let namespace = sysv::TemporaryNamespace::create()?;
-    /// if let Err(error) = namespace.report() {
-    ///     eprintln!("{error} ({})", error.errno().raw());
-    /// }
+    ///
+    /// let error = Segment::from_id(&namespace, Id::new(16384)).attachments().unwrap_err();
+    /// assert_eq!(error.errno(), Errno::EINVAL);
     /// # Ok::<(), sysv::NamespaceError>(())
     /// ```
     pub fn errno(&self) -> Errno {
@@ -159,12 +161,28 @@ impl ReportError {
 
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot list the objects of {}: {}: {}; ",
-            self.location, self.file, self.errno
-        )?;
-        f.write_str("mount /proc, and use a kernel with System V IPC")
+        match (self.segment, self.errno) {
+            (Some(id), Errno::EINVAL | Errno::EIDRM) => {
+                write!(
+                    f,
+                    "{} does not exist (any more); ",
+                    SegmentName::by_id(id, &self.location)
+                )?;
+                return f.write_str("look it up again by its key");
+            }
+            (Some(id), errno) => {
+                write!(
+                    f,
+                    "cannot list who has {} attached: {errno}",
+                    SegmentName::by_id(id, &self.location)
+                )?;
+            }
+            (None, errno) => write!(f, "cannot list the objects of {}: {errno}", self.location)?,
+        }
+        match self.location {
+            Location::Kernel => f.write_str("; mount /proc, and use a kernel with System V IPC"),
+            Location::Directory(_) => Ok(()),
+        }
     }
 }
 

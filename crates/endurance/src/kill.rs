@@ -1,0 +1,214 @@
+//! Kill points: every operation is killed at every instruction, and whoever is left looks at what it left.
+
+mod image;
+mod scenario;
+mod survey;
+mod trace;
+mod trial;
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Instant;
+
+use crate::board::Board;
+use crate::process::Process;
+use crate::random::Random;
+use image::Image;
+use scenario::{ALL, Died, Scenario};
+use survey::{Point, Survey};
+use trial::Trial;
+
+/// What shall be tried.
+pub(crate) struct Plan {
+    /// Names of operations; all if there are none.
+    pub names: Vec<String>,
+    /// At most so many points of each operation, chosen by the seed; all if `None`.
+    pub sample: Option<usize>,
+    pub seed: u64,
+    /// Operations at a time.
+    pub jobs: usize,
+    /// Without the operations that take hundreds of thousands of instructions more than once.
+    pub quick: bool,
+}
+
+/// Figures of one operation or of all.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    instructions: u64,
+    points: u64,
+    kills: u64,
+    covered: u64,
+}
+
+/// Runs the plan; `false` if something was lost.
+pub(crate) fn run(plan: &Plan) -> bool {
+    let wanted = |s: &&Scenario| {
+        let named = plan.names.is_empty() || plan.names.iter().any(|name| name == s.name);
+        named && !(plan.quick && s.takes_long)
+    };
+    let mut queue: Vec<&Scenario> = ALL.iter().filter(wanted).collect();
+    if queue.is_empty() {
+        eprintln!("no such operation; there are:");
+        ALL.iter().for_each(|scenario| eprintln!("  {}", scenario.name));
+        return false;
+    }
+    println!("kill points: {} operations, seed {:#x}", queue.len(), plan.seed);
+    queue.reverse();
+    let board = Board::new();
+    let mut running: Vec<Process> = Vec::new();
+    let mut lost = 0;
+    let operations = queue.len();
+    while !queue.is_empty() || !running.is_empty() {
+        if running.len() < plan.jobs
+            && let Some(scenario) = queue.pop()
+        {
+            running.push(Process::fork(|| i32::from(!one(scenario, plan, board))));
+            continue;
+        }
+        let before = running.len();
+        running.retain_mut(|process| match process.ended() {
+            Some(status) => {
+                lost += u32::from(status != 0);
+                false
+            }
+            None => true,
+        });
+        if running.len() == before {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    let [instructions, points, kills, covered] = [0, 1, 2, 3].map(|i| board.figures[i].load(SeqCst));
+    println!(
+        "{operations} operations, {instructions} instructions at {points} points: {kills} kills stand for {covered} instructions; {lost} operations failed"
+    );
+    lost == 0
+}
+
+fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
+    // The children of the killed come to this process, which reaps them.
+    crate::process::adopt_orphans();
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    let result = predecessors(scenario, plan).and_then(|predecessors| {
+        predecessors
+            .iter()
+            .try_for_each(|predecessor| every_point(scenario, predecessor.as_ref(), plan, &mut tally))
+    });
+    let figures = [tally.instructions, tally.points, tally.kills, tally.covered];
+    for (sum, figure) in board.figures.iter().zip(figures) {
+        sum.fetch_add(figure, SeqCst);
+    }
+    let mut line = format!(
+        "{:26} {:7} instructions {:5} points {:5} kills {:5.1} s",
+        scenario.name,
+        tally.instructions,
+        tally.points,
+        tally.kills,
+        started.elapsed().as_secs_f64()
+    );
+    if let Err(error) = &result {
+        let _ = write!(line, "\n  LOST: {error}");
+    }
+    println!("{line}");
+    result.is_ok()
+}
+
+/// Where the victim's predecessor dies: at all its points where it holds the lock, or at those that the sample says.
+fn predecessors(scenario: &Scenario, plan: &Plan) -> Result<Vec<Option<Point>>, String> {
+    match scenario.predecessor {
+        Some((name, Died::InLock)) => {
+            let mut points = trial::points_in_lock(name)?;
+            if let Some(sample) = plan.sample {
+                points = choose(points, sample.div_ceil(8), plan.seed);
+            }
+            Ok(points.into_iter().map(Some).collect())
+        }
+        _ => Ok(vec![None]),
+    }
+}
+
+/// A random part of the points, in their order, with the first and the last.
+fn choose(points: Vec<Point>, most: usize, seed: u64) -> Vec<Point> {
+    let mut random = Random::new(seed);
+    let (mut wanted, mut left) = (most.max(2) as u64, points.len() as u64);
+    let last = points.len().saturating_sub(1);
+    points
+        .into_iter()
+        .enumerate()
+        .filter(|(i, _)| {
+            let taken = *i == 0 || *i == last || random.below(left) < wanted;
+            wanted -= u64::from(taken && wanted > 0);
+            left -= 1;
+            taken
+        })
+        .map(|(_, point)| point)
+        .collect()
+}
+
+/// Kills the operation at each of its points. The namespace must be as before it or as after it, and once it was as after,
+/// never again as before.
+fn every_point(scenario: &Scenario, predecessor: Option<&Point>, plan: &Plan, tally: &mut Tally) -> Result<(), String> {
+    let begin = || Trial::begin(scenario, predecessor.cloned());
+    let survey = Survey::take(&begin()?)?;
+    tally.instructions += survey.instructions;
+    tally.points += survey.points.len() as u64;
+    let ends: Vec<u64> = survey
+        .points
+        .iter()
+        .skip(1)
+        .map(|p| p.instruction)
+        .chain([survey.instructions + 1])
+        .collect();
+    let lengths: Vec<(u64, u64)> = survey
+        .points
+        .iter()
+        .zip(ends)
+        .map(|(p, end)| (p.instruction, end))
+        .collect();
+    let points = match plan.sample {
+        Some(sample) => choose(survey.points, sample, plan.seed),
+        None => survey.points,
+    };
+    let (mut before, mut after): (Option<String>, Option<String>) = (None, None);
+    for point in &points {
+        let what = |error: String| {
+            format!(
+                "killed after instruction {} ({} system calls, {} changes{}){}: {error}",
+                point.instruction,
+                point.system_calls,
+                point.changes,
+                if point.in_lock { ", in the lock" } else { "" },
+                predecessor.map_or_else(String::new, |p| format!(
+                    ", after a death at instruction {}",
+                    p.instruction
+                )),
+            )
+        };
+        let trial = begin()?;
+        let mut victim = trial.ready();
+        let mut image = Image::new(trial.stage.place.path());
+        point.reach(&mut victim, &mut image).map_err(what)?;
+        victim.tracee.kill();
+        tally.kills += 1;
+        let length = lengths
+            .iter()
+            .find(|l| l.0 == point.instruction)
+            .map_or(0, |l| l.1 - l.0);
+        tally.covered += length;
+        let findings = trial.inquest(victim.other).map_err(what)?;
+        if !findings.complaints.is_empty() {
+            return Err(what(findings.complaints.join("\n    ")));
+        }
+        match (&before, &after) {
+            (None, _) => before = Some(findings.view),
+            (Some(was), None) if *was == findings.view => {}
+            (_, None) => after = Some(findings.view),
+            (_, Some(is)) if *is == findings.view => {}
+            (Some(was), Some(is)) => {
+                return Err(what(format!("neither [{was}] nor [{is}], but [{}]", findings.view)));
+            }
+        }
+        crate::process::reap_orphans();
+    }
+    Ok(())
+}

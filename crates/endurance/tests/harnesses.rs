@@ -1,0 +1,37 @@
+//! Each harness, bounded so that all of them together take a minute or two. `docs/testing.md` has the commands for the whole.
+
+use std::process::Command;
+
+fn endurance(args: &[&str]) {
+    let run = Command::new(env!("CARGO_BIN_EXE_endurance")).args(args).output();
+    let run = run.unwrap_or_else(|error| panic!("endurance cannot be run: {error}"));
+    let said = String::from_utf8_lossy(&run.stdout);
+    println!("{said}");
+    let complained = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        run.status.success(),
+        "endurance {}: {}\n{said}\n{complained}",
+        args.join(" "),
+        run.status
+    );
+}
+
+#[test]
+fn an_operation_killed_at_some_instruction_happens_wholly_or_not_at_all() {
+    endurance(&["kill-points", "--quick", "--sample", "4", "--jobs", "2"]);
+}
+
+#[test]
+fn processes_killed_at_random_lose_nothing() {
+    endurance(&["storm", "--seconds", "10"]);
+}
+
+#[test]
+fn lies_in_the_table_harm_nobody() {
+    endurance(&["lies", "--images", "200000"]);
+}
+
+#[test]
+fn a_liar_at_work_during_the_calls_harms_nobody() {
+    endurance(&["lies", "--images", "40000", "--liar"]);
+}

@@ -1,0 +1,107 @@
+//! Message queues: `msgget`, `msgsnd`, `msgrcv`, `msgctl`.
+//!
+//! Each queue has a file `msg/<id>`, made with it, which every process that uses the queue maps ([`layout`] draws it). Whoever
+//! may send or receive may change the file; the kernel keeps all others out. Capacity, counters and times stand in the
+//! table, where `IPC_STAT` finds them.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`layout`], [`ground`] | the file's structures, and the memory they lie in |
+//! | [`contents`], [`heap`], [`order`], [`waiters`] | what the lock's holder does: envelopes, blocks, the order, those who wait |
+//! | [`rebuild`] | what is derived, made anew after a death |
+//! | [`window`], [`locked`] | a queue's file in this process; its lock |
+//! | [`send`], [`receive`], [`wait`] | `msgsnd` and `msgrcv` |
+//! | [`get`], [`control`] | `msgget` and `msgctl` |
+//!
+//! Lock order: a queue's lock is taken alone or under the lock of the queues' registry, and nothing is taken under it. The
+//! lock of a removed queue is taken under the process's private lock when its window passes to another queue.
+
+mod contents;
+mod control;
+mod get;
+mod ground;
+mod heap;
+mod layout;
+mod locked;
+mod order;
+mod rebuild;
+mod receive;
+mod report;
+mod selection;
+mod send;
+#[cfg(test)]
+mod tests;
+mod wait;
+mod waiters;
+mod window;
+
+pub(crate) use control::{limits, remove, set, stat, usage};
+pub(crate) use get::msgget;
+pub(crate) use layout::Tally;
+pub(crate) use receive::msgrcv;
+pub use report::QueueReport;
+pub(crate) use report::queues;
+pub(crate) use send::msgsnd;
+pub(crate) use window::Windows;
+
+use core::mem::offset_of;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::registry::{Locked, Mechanism, Registry, Slot, State};
+use crate::table::{ObjectHead, QueueSlot, Table};
+
+/// The lock on the queues' registry, held.
+pub(crate) type LockedQueues<'m> = Locked<'m, QueueSlot>;
+
+impl Slot for QueueSlot {
+    fn head(&self) -> &ObjectHead {
+        &self.head
+    }
+}
+
+impl Mechanism for QueueSlot {
+    const DIRECTORY: &'static str = "msg";
+    const SLOTS_AT: usize = offset_of!(Table, queues);
+
+    fn registry(table: &Table) -> Registry<'_, QueueSlot> {
+        Registry::new(&table.header.queues, &table.queue_index, &table.queues, 0)
+    }
+
+    fn flags(&self) -> &AtomicU32 {
+        &self.flags
+    }
+
+    fn file_length(&self) -> usize {
+        layout::WINDOW
+    }
+
+    fn file_eager(&self) -> usize {
+        size_of::<layout::Header>()
+    }
+
+    /// Who may send or receive must write: the lock, at the least. The owner always may, to tell those who wait of the
+    /// queue's end.
+    fn file_mode(mode: u32) -> u32 {
+        let group = if mode & 0o060 != 0 { 0o060 } else { 0 };
+        let others = if mode & 0o006 != 0 { 0o006 } else { 0 };
+        0o600 | group | others
+    }
+
+    fn size(&self) -> u64 {
+        0
+    }
+
+    fn apply(&self, extra: u64) {
+        self.tally.capacity.store(extra, Relaxed);
+    }
+
+    fn end(locked: &LockedQueues<'_>, number: usize, slot: &QueueSlot, state: State) {
+        locked::end(locked, number, slot, state);
+    }
+}
+
+/// The queues' registry in the table.
+pub(crate) fn registry(table: &Table) -> Registry<'_, QueueSlot> {
+    QueueSlot::registry(table)
+}

@@ -1,0 +1,300 @@
+//! A queue's contents, its lock held: messages in order, the envelopes and blocks they are made of.
+
+#![allow(unsafe_code)]
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+
+use super::ground::{Ground, Piece};
+use super::layout::{ENVELOPE_CHUNKS, Envelope, FIRST_ENVELOPES, Header, Tally, WINDOW, chunk_extent, in_chunks};
+use crate::abi::PAGE_SIZE;
+use crate::errno::{Errno, Result};
+
+/// A queue whose lock the holder of this has.
+pub(crate) struct Contents<'g, G: Ground> {
+    pub(super) ground: &'g G,
+}
+
+/// A message as it stands in the queue. What its envelope says has been checked: the bytes are there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
+    /// Its envelope.
+    pub envelope: u32,
+    /// Its type.
+    pub kind: i64,
+    /// Bytes.
+    pub len: usize,
+    /// Where they are, for as long as the lock is held and the message stays.
+    pub bytes: *const u8,
+}
+
+/// Who sends or receives, and when, for the queue's bookkeeping.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Party {
+    /// [`Identity`](crate::identity::Identity) as a word.
+    pub identity: u64,
+    /// Seconds since the Epoch.
+    pub now: i64,
+}
+
+impl<'g, G: Ground> Contents<'g, G> {
+    /// The contents, for whoever holds the queue's lock.
+    pub(crate) fn held(ground: &'g G) -> Self {
+        Contents { ground }
+    }
+
+    pub(super) fn header(&self) -> &'g Header {
+        &self.ground.window().header
+    }
+
+    pub(crate) fn tally(&self) -> &'g Tally {
+        self.ground.tally()
+    }
+
+    /// Whether a message of so many bytes fits: by bytes, and by number of messages, as Linux has it.
+    #[inline]
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        let tally = self.tally();
+        let capacity = tally.capacity.load(Relaxed);
+        let fits = |used: u64, more: u64| used.checked_add(more).is_some_and(|sum| sum <= capacity);
+        fits(tally.bytes.load(Relaxed), len as u64) && fits(tally.messages.load(Relaxed), 1)
+    }
+
+    /// Whether receivers were given messages that they have not taken yet.
+    #[inline]
+    pub(crate) fn has_grants(&self) -> bool {
+        self.header().granted.load(Relaxed) != 0
+    }
+
+    /// Makes a message of `len` bytes that `fill` writes, and puts it into the queue in one store: `deliver` then sees it
+    /// and says whether it goes to the end of the order.
+    ///
+    /// # Errors
+    /// `ENOMEM` if there is no memory; `fill`'s.
+    #[inline]
+    pub(crate) fn put(
+        &self,
+        kind: i64,
+        len: usize,
+        from: Party,
+        fill: impl FnOnce(*mut u8) -> Result<()>,
+        deliver: impl FnOnce(u32) -> bool,
+    ) -> Result<()> {
+        let header = self.header();
+        self.reserve_order()?;
+        let (number, envelope) = self.free_envelope()?;
+        let block = self.allocate(len)?;
+        let bytes = self.address(block).ok_or(Errno::ENOMEM)?;
+        if let Err(errno) = fill(bytes) {
+            self.give_back(block);
+            return Err(errno);
+        }
+        header.free_envelope.store(envelope.next_free.load(Relaxed), Relaxed);
+        envelope.kind.store(kind, Relaxed);
+        envelope.position.store(block.position, Relaxed);
+        envelope.units.store(block.units, Relaxed);
+        envelope.len.store(len as u64, Relaxed);
+        envelope.sender.store(from.identity, Relaxed);
+        envelope.sent_at.store(from.now, Relaxed);
+        let sequence = header.next_sequence.load(Relaxed).max(1);
+        header.next_sequence.store(sequence.wrapping_add(1), Relaxed);
+        // The message is in the queue from here, with its bytes.
+        envelope.state.store(sequence, Release);
+        let tally = self.tally();
+        tally.sender.store(from.identity, Relaxed);
+        tally.sent_at.store(from.now, Relaxed);
+        if deliver(number) {
+            self.append(kind, number);
+            add(&tally.messages, 1);
+            add(&tally.bytes, len as i64);
+        }
+        header
+            .arrivals
+            .store(header.arrivals.load(Relaxed).wrapping_add(1), Relaxed);
+        Ok(())
+    }
+
+    /// Takes a message for good: one store. Its bytes must have been copied. `counted` says that it was in the order, and
+    /// where.
+    #[inline]
+    pub(crate) fn take(&self, message: &Message, by: Party, counted: Option<u32>) {
+        let header = self.header();
+        let Some(envelope) = self.envelope(message.envelope) else {
+            return;
+        };
+        header.taker.store(by.identity, Relaxed);
+        header.taken_at.store(by.now, Relaxed);
+        header.taking.store(envelope.state.load(Relaxed), Relaxed);
+        // The message is out of the queue from here.
+        envelope.state.store(0, Release);
+        let tally = self.tally();
+        tally.receiver.store(by.identity, Relaxed);
+        tally.received_at.store(by.now, Relaxed);
+        if let Some(at) = counted {
+            self.strike_out(at);
+            add(&tally.messages, -1);
+            add(&tally.bytes, -(message.len as i64));
+            header
+                .departures
+                .store(header.departures.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+        self.free(message.envelope, envelope);
+    }
+
+    /// Frees what an envelope that holds no message has.
+    pub(super) fn free(&self, number: u32, envelope: &Envelope) {
+        self.give_back(super::heap::Block {
+            position: envelope.position.load(Relaxed),
+            units: envelope.units.load(Relaxed),
+        });
+        let header = self.header();
+        envelope.next_free.store(header.free_envelope.load(Relaxed), Relaxed);
+        header.free_envelope.store(number + 1, Relaxed);
+    }
+
+    /// An envelope by its number, if it has been used.
+    #[inline]
+    pub(super) fn envelope(&self, number: u32) -> Option<&'g Envelope> {
+        if number >= self.header().envelope_high.load(Relaxed) {
+            return None;
+        }
+        let (chunk, place, len) = in_chunks(number, FIRST_ENVELOPES);
+        let at = self.header().envelope_chunks.get(chunk)?.load(Relaxed);
+        self.envelope_at(chunk, at, len, place)
+    }
+
+    #[inline]
+    fn envelope_at(&self, chunk: usize, at: u64, len: u32, place: u32) -> Option<&'g Envelope> {
+        let bytes = len as usize * size_of::<Envelope>();
+        let base = self.ground.piece(Piece::Envelopes(chunk), at, bytes)?;
+        // SAFETY: `piece` vouches for `len` envelopes at `base`, aligned, as long as the lock is held; `place` is below
+        // `len`. An envelope holds atomics only, which any bytes are values of.
+        Some(unsafe { &*base.cast::<Envelope>().add(place as usize) })
+    }
+
+    /// The message in an envelope, if its envelope can be believed.
+    #[inline]
+    pub(crate) fn message(&self, number: u32) -> Option<Message> {
+        let envelope = self.envelope(number)?;
+        if envelope.state.load(Acquire) == 0 {
+            return None;
+        }
+        let block = super::heap::Block {
+            position: envelope.position.load(Relaxed),
+            units: envelope.units.load(Relaxed),
+        };
+        let len = envelope.len.load(Relaxed) as usize;
+        if len > block.bytes() {
+            return None;
+        }
+        Some(Message {
+            envelope: number,
+            kind: envelope.kind.load(Relaxed),
+            len,
+            bytes: self.address(block)?,
+        })
+    }
+
+    /// The first free envelope, which the caller takes from the list.
+    #[inline]
+    fn free_envelope(&self) -> Result<(u32, &'g Envelope)> {
+        let header = self.header();
+        if let Some(number) = header.free_envelope.load(Relaxed).checked_sub(1)
+            && let Some(envelope) = self.envelope(number)
+            && envelope.state.load(Relaxed) == 0
+        {
+            return Ok((number, envelope));
+        }
+        self.new_envelope()
+    }
+
+    /// An envelope that has never been used, at the head of the free list.
+    #[cold]
+    fn new_envelope(&self) -> Result<(u32, &'g Envelope)> {
+        let header = self.header();
+        let number = header.envelope_high.load(Relaxed);
+        let (chunk, place, len) = in_chunks(number, FIRST_ENVELOPES);
+        let at = header.envelope_chunks.get(chunk).ok_or(Errno::ENOMEM)?;
+        if at.load(Relaxed) == 0 {
+            at.store(self.new_piece(len as usize * size_of::<Envelope>())?, Relaxed);
+        }
+        let at = at.load(Relaxed);
+        let backed = header.envelope_backed.load(Relaxed);
+        if number >= backed {
+            const STEP: u32 = (PAGE_SIZE / size_of::<Envelope>()) as u32;
+            self.ground.back(
+                at + u64::from(place) * size_of::<Envelope>() as u64,
+                u64::from(STEP) * size_of::<Envelope>() as u64,
+            )?;
+            header.envelope_backed.store(number + STEP, Relaxed);
+        }
+        let envelope = self.envelope_at(chunk, at, len, place).ok_or(Errno::ENOMEM)?;
+        envelope.state.store(0, Relaxed);
+        envelope.next_free.store(header.free_envelope.load(Relaxed), Relaxed);
+        header.envelope_high.store(number + 1, Release);
+        header.free_envelope.store(number + 1, Relaxed);
+        Ok((number, envelope))
+    }
+
+    /// Room in the file for a piece that nobody has yet.
+    pub(super) fn new_piece(&self, bytes: usize) -> Result<u64> {
+        let end = &self.header().end;
+        let at = end.load(Relaxed).max(WINDOW as u64);
+        let at = at.checked_next_multiple_of(PAGE_SIZE as u64).ok_or(Errno::ENOMEM)?;
+        let after = at.checked_add(bytes as u64).ok_or(Errno::ENOMEM)?;
+        if after > i64::MAX as u64 {
+            return Err(Errno::ENOMEM);
+        }
+        self.ground.extend(after)?;
+        end.store(after, Relaxed);
+        Ok(at)
+    }
+
+    /// Calls `each` with every envelope that holds a message, in no order.
+    pub(super) fn for_each_message(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
+        self.for_each_envelope(&mut |number, envelope| {
+            if envelope.state.load(Acquire) != 0 {
+                each(number, envelope);
+            }
+        });
+    }
+
+    /// Calls `each` with every envelope that has been used, in no order. Bounded by what the file holds.
+    pub(super) fn for_each_envelope(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
+        let header = self.header();
+        let mut left = header
+            .envelope_high
+            .load(Relaxed)
+            .min(header.envelope_backed.load(Relaxed));
+        for (chunk, at) in header.envelope_chunks.iter().enumerate().take(ENVELOPE_CHUNKS) {
+            let (len, start) = chunk_extent(chunk, FIRST_ENVELOPES);
+            for place in 0..len.min(left) {
+                let Some(envelope) = self.envelope_at(chunk, at.load(Relaxed), len, place) else {
+                    break;
+                };
+                each(start + place, envelope);
+            }
+            left = left.saturating_sub(len);
+            if left == 0 {
+                break;
+            }
+        }
+    }
+}
+
+/// Adds to a counter that only the lock's holder writes; never wraps.
+#[inline]
+pub(super) fn add(counter: &AtomicU64, by: i64) {
+    counter.store(counter.load(Relaxed).saturating_add_signed(by), Relaxed);
+}
+
+/// Adds to a counter that only the lock's holder writes; never wraps.
+#[inline]
+pub(super) fn add32(counter: &AtomicU32, by: i32) {
+    counter.store(counter.load(Relaxed).saturating_add_signed(by), Relaxed);
+}
+
+/// The later of two times.
+pub(super) fn raise(time: &AtomicI64, to: i64) {
+    time.store(time.load(Relaxed).max(to), Relaxed);
+}

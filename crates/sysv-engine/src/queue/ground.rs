@@ -1,0 +1,40 @@
+//! The memory that a queue lives in. The queue's algorithms stand apart from it, so that tests run them over plain memory.
+
+use super::layout::{Tally, Window};
+use crate::errno::Result;
+
+/// A part of the file that is mapped by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// The order array.
+    Order,
+    /// A chunk of envelopes.
+    Envelopes(usize),
+    /// A chunk of the heap.
+    Heap(usize),
+}
+
+/// The memory that a queue lives in.
+pub(crate) trait Ground {
+    /// Header and waiter records.
+    fn window(&self) -> &Window;
+
+    /// Counters and times.
+    fn tally(&self) -> &Tally;
+
+    /// Where the piece is that lies at `at` in the file and has `len` bytes; `None` if the file does not hold it. The
+    /// address is aligned to a page and stays valid for as long as the queue's lock is held.
+    fn piece(&self, piece: Piece, at: u64, len: usize) -> Option<*mut u8>;
+
+    /// Makes the file at least so long, without giving it memory.
+    ///
+    /// # Errors
+    /// `ENOMEM` if that cannot be.
+    fn extend(&self, len: u64) -> Result<()>;
+
+    /// Gives a range of the file memory, so that touching it cannot fail.
+    ///
+    /// # Errors
+    /// `ENOMEM` if there is none.
+    fn back(&self, at: u64, len: u64) -> Result<()>;
+}

@@ -1,0 +1,183 @@
+//! `msgrcv`.
+
+#![allow(unsafe_code)]
+
+use core::sync::atomic::Ordering::Acquire;
+
+use super::contents::{Message, Party};
+use super::layout::TOO_BIG;
+use super::locked::LockedQueue;
+use super::selection::Selection;
+use super::wait::Waiting;
+use super::window::Mapped;
+use crate::abi::{IPC_NOWAIT, MSG_COPY, MSG_NOERROR};
+use crate::credentials::Caller;
+use crate::errno::{Errno, Result};
+use crate::member::Member;
+use crate::sys;
+use crate::usercopy;
+
+/// Where the message goes, and how much of it.
+#[derive(Clone, Copy)]
+struct Buffer {
+    address: usize,
+    size: usize,
+    cut: bool,
+}
+
+impl Buffer {
+    /// What counts as the length that fits: any, for a receiver that takes a part.
+    fn limit(&self) -> usize {
+        if self.cut { isize::MAX as usize } else { self.size }
+    }
+
+    /// Copies a message to the program; returns how many bytes.
+    ///
+    /// # Errors
+    /// `E2BIG`: "The message text length is greater than msgsz and MSG_NOERROR isn't specified in msgflg." `EFAULT`.
+    #[inline]
+    fn fill(&self, message: &Message) -> Result<usize> {
+        if message.len > self.limit() {
+            return Err(Errno::E2BIG);
+        }
+        let len = message.len.min(self.size);
+        let text = self.address.wrapping_add(size_of::<i64>());
+        // SAFETY: `message` vouches for its bytes; the buffer is the caller's to overwrite, as `msgrcv` requires.
+        unsafe {
+            usercopy::copy_out(text, message.bytes, len)?;
+            usercopy::copy_out(self.address, (&raw const message.kind).cast(), size_of::<i64>())?;
+        }
+        Ok(len)
+    }
+}
+
+/// `msgrcv`.
+///
+/// # Safety
+/// What is mapped at `message`, eight bytes and `size` more, is the caller's to overwrite.
+pub(crate) unsafe fn msgrcv(
+    member: &Member,
+    id: i32,
+    message: usize,
+    size: usize,
+    kind: i64,
+    flags: i32,
+) -> Result<usize> {
+    if id < 0 || size > isize::MAX as usize {
+        return Err(Errno::EINVAL);
+    }
+    let selection = Selection::decode(kind, flags)?;
+    let buffer = Buffer {
+        address: message,
+        size,
+        cut: flags & MSG_NOERROR != 0,
+    };
+    member.enter()?;
+    let caller = Caller::current();
+    let (number, slot, _) = super::registry(member.table()).find_id(id)?;
+    let may_receive = || match caller.permits(&slot.head.ownership(), 0o444) {
+        true => Ok(()),
+        // "The calling process does not have read permission on the message queue"
+        false => Err(Errno::EACCES),
+    };
+    may_receive()?;
+    let mapped = Mapped::find(member, number, slot, id)?;
+    if flags & MSG_COPY != 0 {
+        return copy(&mapped, selection, &buffer);
+    }
+    let mut waiting = Waiting::new(&mapped, Some(selection), buffer.limit());
+    loop {
+        let mut queue = LockedQueue::lock(&mapped)?;
+        let mut attempt = take_given(&mut queue, &mut waiting, &buffer, member);
+        if attempt == Err(Errno::ENOMSG) {
+            attempt = may_receive().and_then(|()| take(&mut queue, selection, &buffer, member));
+        }
+        match attempt {
+            Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 && !waiting.interrupted => waiting.wait(queue),
+            result => {
+                waiting.end(&queue.contents());
+                return match result {
+                    Err(Errno::ENOMSG) if waiting.interrupted => Err(Errno::EINTR),
+                    result => result,
+                };
+            }
+        }
+    }
+}
+
+fn party(member: &Member) -> Party {
+    Party {
+        identity: member.identity().word(),
+        now: sys::now(),
+    }
+}
+
+/// What a sender has left for the call: a message, or word that one was too long.
+///
+/// # Errors
+/// `ENOMSG` if it is nothing.
+#[inline]
+fn take_given(
+    queue: &mut LockedQueue<'_>,
+    waiting: &mut Waiting<'_, '_>,
+    buffer: &Buffer,
+    member: &Member,
+) -> Result<usize> {
+    let Some(number) = waiting.record else {
+        return Err(Errno::ENOMSG);
+    };
+    let contents = queue.contents();
+    let waiter = contents.waiter(number).ok_or(Errno::EIDRM)?;
+    if waiter.state.load(Acquire) == TOO_BIG {
+        return Err(Errno::E2BIG);
+    }
+    let message = contents.granted(waiter).ok_or(Errno::ENOMSG)?;
+    match buffer.fill(&message) {
+        Ok(len) => {
+            contents.take(&message, party(member), None);
+            Ok(len)
+        }
+        Err(errno) => {
+            // Back to its place: what cannot be received is not lost.
+            waiting.record = None;
+            contents.return_grant(number)?;
+            Err(errno)
+        }
+    }
+}
+
+/// Takes a message from the queue.
+///
+/// # Errors
+/// `ENOMSG` if there is none.
+#[inline]
+fn take(queue: &mut LockedQueue<'_>, selection: Selection, buffer: &Buffer, member: &Member) -> Result<usize> {
+    let contents = queue.contents();
+    let mut found = contents.find(selection);
+    if found.is_none() && contents.has_grants() {
+        // Perhaps somebody was given a message and killed.
+        contents.bury_granted(&|tag| queue.is_alive(tag))?;
+        found = contents.find(selection);
+    }
+    let (at, message) = found.ok_or(Errno::ENOMSG)?;
+    let len = buffer.fill(&message)?;
+    contents.take(&message, party(member), Some(at));
+    let mut wakes = core::mem::take(&mut queue.wakes);
+    queue.contents().invite_senders(&mut wakes);
+    queue.wakes = wakes;
+    Ok(len)
+}
+
+/// `MSG_COPY`.
+fn copy(mapped: &Mapped<'_>, selection: Selection, buffer: &Buffer) -> Result<usize> {
+    let queue = LockedQueue::lock(mapped)?;
+    let (_, message) = queue.contents().find(selection).ok_or(Errno::ENOMSG)?;
+    if message.len > buffer.limit() {
+        return Err(Errno::E2BIG);
+    }
+    // Linux makes a message of the buffer's size, at most MSGMAX, to copy to, and cuts none for it.
+    if message.len as u64 > (buffer.size as u64).min(mapped.member.msgmax()) {
+        return Err(Errno::EINVAL);
+    }
+    buffer.fill(&message)
+}

@@ -1,0 +1,146 @@
+//! Waiting: for a message, or for room.
+//!
+//! First a short while without sleeping, where another processor can make progress meanwhile: as long as that has lately been
+//! worth it on this queue. Then in the list, asleep. Nobody sleeps for long without looking: a process may have been
+//! killed that had been told to go on.
+
+use core::arch::x86_64::_rdtsc;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::time::Duration;
+
+use super::contents::Contents;
+use super::ground::Ground;
+use super::layout::WAITING;
+use super::locked::LockedQueue;
+use super::selection::Selection;
+use super::window::Mapped;
+use crate::critical;
+use crate::errno::Errno;
+use crate::sys;
+
+/// The longest sleep without a look.
+const NAP: Duration = Duration::from_millis(200);
+/// The longest sleep of one for whom there was no record.
+const CROWDED_NAP: Duration = Duration::from_millis(1);
+
+/// Cycles of spinning: at most, at the least, and to begin with.
+const MOST_PATIENCE: u32 = 120_000;
+const LEAST_PATIENCE: u32 = 2_000;
+const FIRST_PATIENCE: u32 = 30_000;
+
+/// A call that may have to wait.
+pub(super) struct Waiting<'c, 'm> {
+    mapped: &'c Mapped<'m>,
+    /// What a receiver wants; `None` for a sender.
+    selection: Option<Selection>,
+    size: usize,
+    /// The record in the list, once there is one.
+    pub record: Option<u32>,
+    spun: bool,
+    /// Handlers that had run when the call began.
+    handlers: u64,
+    pub interrupted: bool,
+}
+
+impl<'c, 'm> Waiting<'c, 'm> {
+    pub(super) fn new(mapped: &'c Mapped<'m>, selection: Option<Selection>, size: usize) -> Self {
+        Waiting {
+            mapped,
+            selection,
+            size,
+            record: None,
+            spun: false,
+            handlers: critical::handlers_run(),
+            interrupted: false,
+        }
+    }
+
+    /// Strikes the call's record.
+    #[inline]
+    pub(super) fn end<G: Ground>(&mut self, contents: &Contents<'_, G>) {
+        if let Some(number) = self.record.take() {
+            contents.delist(number);
+        }
+    }
+
+    /// Waits until it is worth looking again, or a handler has run. The lock is given back meanwhile.
+    #[cold]
+    pub(super) fn wait(&mut self, queue: LockedQueue<'m>) {
+        let mapped = self.mapped;
+        let header = &mapped.window().header;
+        if self.record.is_none() && mapped.member.spins() && !self.spun {
+            self.spun = true;
+            let word = match self.selection {
+                Some(_) => &header.arrivals,
+                None => &header.departures,
+            };
+            let seen = word.load(Relaxed);
+            drop(queue);
+            self.spin(word, seen);
+            return;
+        }
+        if self.record.is_none() {
+            let owner = mapped.member.tag();
+            self.record = queue.contents().enlist(owner, self.selection, self.size);
+        }
+        let number = self.record;
+        if let Some(waiter) = number.and_then(|number| queue.contents().waiter(number)) {
+            waiter.state.store(WAITING, Relaxed);
+        }
+        drop(queue);
+        match number.and_then(|number| mapped.window().waiters.get(number as usize)) {
+            Some(waiter) => self.sleep(&waiter.state, WAITING, NAP),
+            None => {
+                let word = &header.arrivals;
+                self.sleep(word, word.load(Relaxed), CROWDED_NAP);
+            }
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        critical::handlers_run() != self.handlers
+    }
+
+    fn spin(&mut self, word: &AtomicU32, seen: u32) {
+        let patience = &self.mapped.place.patience;
+        let limit = match patience.load(Relaxed) {
+            0 => FIRST_PATIENCE,
+            limit => limit.clamp(LEAST_PATIENCE, MOST_PATIENCE),
+        };
+        let start = cycles();
+        while word.load(Relaxed) == seen && !self.is_interrupted() {
+            if cycles().wrapping_sub(start) > u64::from(limit) {
+                patience.store(limit / 2, Relaxed);
+                return;
+            }
+            core::hint::spin_loop();
+        }
+        patience.store(limit.saturating_mul(2), Relaxed);
+        self.interrupted = self.is_interrupted();
+    }
+
+    fn sleep(&mut self, word: &AtomicU32, asleep: u32, nap: Duration) {
+        while word.load(Acquire) == asleep {
+            if self.is_interrupted() {
+                self.interrupted = true;
+                return;
+            }
+            match sys::futex_wait_interruptibly(word, asleep, nap) {
+                Err(Errno::EINTR) => {
+                    self.interrupted = true;
+                    return;
+                }
+                Err(Errno::ETIMEDOUT) => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The processor's own clock: no system call, and as good as any for a short while.
+fn cycles() -> u64 {
+    #![allow(unsafe_code)]
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe { _rdtsc() }
+}

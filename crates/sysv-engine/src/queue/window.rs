@@ -1,0 +1,341 @@
+//! A queue's file in this process: header and waiters in a *window*, the rest piece by piece.
+//!
+//! There is one window for each index of the table, at an address that it keeps: a thread that comes too late, with the
+//! identifier of a queue that has been removed, finds another queue's lock there, sees the other identifier under it and
+//! goes away. So nothing has to be counted on the way in and out.
+
+#![allow(unsafe_code)]
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+
+use super::ground::{Ground, Piece};
+use super::layout::{
+    ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HEAP_CHUNKS, MAGIC, Tally, UNIT, WINDOW, Window,
+    chunk_extent,
+};
+use crate::abi::PAGE_SIZE;
+use crate::errno::{Errno, Result};
+use crate::lock;
+use crate::member::{Member, Private};
+use crate::namespace;
+use crate::sys::{self, Fd};
+use crate::table::{QUEUES, QueueSlot};
+
+const PIECES: usize = 1 + ENVELOPE_CHUNKS + HEAP_CHUNKS;
+
+/// Where this process has the queues, by their index.
+pub(crate) struct Windows {
+    /// Address of [`QUEUES`] places, 0 before the first use.
+    base: AtomicUsize,
+}
+
+/// Where this process has the queue of one index. Changed under the process's private lock, but for the pieces: those under
+/// the queue's lock.
+pub(super) struct Place {
+    /// Identifier + 1 of the queue in the window, 0 for none yet.
+    named: AtomicU32,
+    /// For how long to spin here: see [`super::wait`].
+    pub(super) patience: AtomicU32,
+    /// Address of the window, which stays; 0 before the first use.
+    window: AtomicUsize,
+    /// Bytes of the order array that are mapped.
+    order_len: AtomicUsize,
+    pieces: [PiecePlace; PIECES],
+}
+
+struct PiecePlace {
+    /// Where the piece is in the file, 0 if it is not mapped.
+    at: AtomicU64,
+    address: AtomicUsize,
+}
+
+impl Windows {
+    pub(crate) const fn new() -> Windows {
+        Windows {
+            base: AtomicUsize::new(0),
+        }
+    }
+
+    /// The place of an index.
+    #[inline]
+    fn place(&self, number: usize) -> Option<&Place> {
+        let base = self.base.load(Acquire) as *const Place;
+        if base.is_null() || number >= QUEUES {
+            return None;
+        }
+        // SAFETY: `prepare` mapped so many places, zeroed, which are valid; they stay until `unmap`.
+        Some(unsafe { &*base.add(number) })
+    }
+
+    fn prepare(&self) -> Result<()> {
+        if self.base.load(Relaxed) == 0 {
+            let base = sys::map_anonymous(QUEUES * size_of::<Place>()).map_err(|_| Errno::ENOMEM)?;
+            self.base.store(base, Release);
+        }
+        Ok(())
+    }
+
+    /// Unmaps all queues.
+    ///
+    /// # Safety
+    /// No thread may be in a call on one of them, or come again.
+    pub(crate) unsafe fn unmap(&self) {
+        for place in (0..QUEUES).map_while(|number| self.place(number)) {
+            let window = place.window.load(Relaxed);
+            if window != 0 {
+                place.drop_pieces();
+                // SAFETY: mapped by `attach`; the caller vouches that nothing refers to it.
+                let _ = unsafe { sys::munmap(window, WINDOW) };
+            }
+        }
+        let base = self.base.swap(0, Relaxed);
+        if base != 0 {
+            // SAFETY: mapped by `prepare`; as above.
+            let _ = unsafe { sys::munmap(base, QUEUES * size_of::<Place>()) };
+        }
+    }
+}
+
+impl Place {
+    fn window(&self) -> Option<&Window> {
+        let window = self.window.load(Relaxed) as *const Window;
+        // SAFETY: null, or mapped by `attach` for as long as the place is; atomics only.
+        unsafe { window.as_ref() }
+    }
+
+    fn drop_pieces(&self) {
+        for (index, piece) in self.pieces.iter().enumerate() {
+            let address = piece.address.swap(0, Relaxed);
+            piece.at.store(0, Relaxed);
+            if address != 0 {
+                // SAFETY: mapped by `map_piece` with this length; whoever uses a piece holds the queue's lock, as the
+                // caller does.
+                let _ = unsafe { sys::munmap(address, self.length(index)) };
+            }
+        }
+    }
+
+    fn length(&self, index: usize) -> usize {
+        match index {
+            0 => self.order_len.load(Relaxed),
+            n if n <= ENVELOPE_CHUNKS => chunk_extent(n - 1, FIRST_ENVELOPES).0 as usize * size_of::<Envelope>(),
+            n => chunk_extent(n - 1 - ENVELOPE_CHUNKS, FIRST_CHUNK).0 as usize * UNIT,
+        }
+    }
+}
+
+/// A queue, mapped in this process.
+#[derive(Clone, Copy)]
+pub(super) struct Mapped<'m> {
+    pub member: &'m Member,
+    pub slot: &'m QueueSlot,
+    pub place: &'m Place,
+    pub id: i32,
+}
+
+impl<'m> Mapped<'m> {
+    /// The queue with this identifier, mapped if it is not yet.
+    ///
+    /// # Errors
+    /// `EIDRM` where its file is gone or is not what it should be, `EACCES`, `ENOMEM`.
+    #[inline]
+    pub(super) fn find(member: &'m Member, number: usize, slot: &'m QueueSlot, id: i32) -> Result<Mapped<'m>> {
+        match member.queues.place(number) {
+            Some(place) if place.named.load(Acquire) == id as u32 + 1 => Ok(Mapped {
+                member,
+                slot,
+                place,
+                id,
+            }),
+            _ => Self::attach(member, &member.lock_private(), number, slot, id),
+        }
+    }
+
+    /// As [`find`](Mapped::find), for whoever holds the private lock.
+    #[cold]
+    pub(super) fn attach(
+        member: &'m Member,
+        _private: &Private,
+        number: usize,
+        slot: &'m QueueSlot,
+        id: i32,
+    ) -> Result<Mapped<'m>> {
+        member.queues.prepare()?;
+        let place = member.queues.place(number).ok_or(Errno::EINVAL)?;
+        let mapped = Mapped {
+            member,
+            slot,
+            place,
+            id,
+        };
+        if place.named.load(Acquire) == id as u32 + 1 {
+            return Ok(mapped);
+        }
+        let file = mapped.open()?;
+        if (sys::fstat(&file)?.st_size as usize) < WINDOW {
+            return Err(Errno::EIDRM);
+        }
+        // SAFETY: a new range.
+        let new = unsafe { sys::mmap(0, WINDOW, PROT, libc::MAP_SHARED, file.raw(), 0) }.map_err(|_| Errno::ENOMEM)?;
+        // SAFETY: just mapped; atomics only.
+        let header = unsafe { &(*(new as *const Window)).header };
+        // A new file is zeros; whoever opens it first says whose it is. All say the same.
+        let named = header
+            .id
+            .compare_exchange(0, id as u32 + 1, Relaxed, Relaxed)
+            .unwrap_or_else(|found| found);
+        let magic = header
+            .magic
+            .compare_exchange(0, MAGIC, Relaxed, Relaxed)
+            .unwrap_or_else(|found| found);
+        if !matches!(named, 0) && named != id as u32 + 1 || !matches!(magic, 0 | MAGIC) {
+            // SAFETY: nobody knows the mapping.
+            let _ = unsafe { sys::munmap(new, WINDOW) };
+            return Err(Errno::EIDRM);
+        }
+        match place.window() {
+            None => place.window.store(new, Relaxed),
+            Some(old) => replace(member, place, old, new)?,
+        }
+        place.named.store(id as u32 + 1, Release);
+        Ok(mapped)
+    }
+
+    fn open(&self) -> Result<Fd> {
+        self.member
+            .with_object_path("msg", self.id, |path| sys::open(path, libc::O_RDWR, 0))
+            .map_err(|errno| match errno {
+                Errno::EACCES | Errno::EPERM => Errno::EACCES,
+                Errno::ENOENT | Errno::ELOOP => Errno::EIDRM,
+                _ => Errno::ENOMEM,
+            })
+    }
+
+    #[cold]
+    fn map_piece(&self, index: usize, at: u64, len: usize) -> Option<*mut u8> {
+        let end = at.checked_add(len as u64)?;
+        if len == 0 || at < WINDOW as u64 || !at.is_multiple_of(PAGE_SIZE as u64) {
+            return None;
+        }
+        let file = self.open().ok()?;
+        if (sys::fstat(&file).ok()?.st_size as u64) < end {
+            return None;
+        }
+        // SAFETY: a new range.
+        let address = unsafe { sys::mmap(0, len, PROT, libc::MAP_SHARED, file.raw(), at) }.ok()?;
+        let piece = &self.place.pieces[index];
+        let old = piece.address.load(Relaxed);
+        if old != 0 {
+            // SAFETY: mapped here before; only the queue's lock's holder uses pieces, and that is this thread.
+            let _ = unsafe { sys::munmap(old, self.place.length(index)) };
+        }
+        if index == 0 {
+            self.place.order_len.store(len, Relaxed);
+        }
+        piece.address.store(address, Relaxed);
+        piece.at.store(at, Relaxed);
+        Some(address as *mut u8)
+    }
+}
+
+const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+/// Puts another queue's header in the place of one that was removed.
+///
+/// Threads that came too late may be about to take or give back the old lock, at the same address. So the change happens
+/// with the old lock held: nobody gives back a lock that is not the one he took.
+fn replace(member: &Member, place: &Place, old: &Window, new: usize) -> Result<()> {
+    let live = member.lazy_live();
+    lock::acquire(&old.header.lock, member.tag(), member.spins(), &|tag| {
+        member.is_alive(tag, &live)
+    });
+    place.drop_pieces();
+    let window = core::ptr::from_ref(old) as usize;
+    // SAFETY: an old length of 0 duplicates a shared mapping to a new range.
+    let copy = unsafe { sys::mremap(window, 0, PAGE_SIZE, libc::MREMAP_MAYMOVE, 0) };
+    let moved = copy.and_then(|copy| {
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: the window is this module's; both ranges hold atomics only, so that late comers may go on reading.
+        let moved = unsafe { sys::mremap(new, WINDOW, WINDOW, flags, window) };
+        if moved.is_ok() {
+            // SAFETY: the old header, mapped above.
+            lock::release(unsafe { &(*(copy as *const Window)).header.lock });
+        }
+        // SAFETY: nobody else knows the copy.
+        let _ = unsafe { sys::munmap(copy, PAGE_SIZE) };
+        moved
+    });
+    if moved.is_err() {
+        lock::release(&old.header.lock);
+        // SAFETY: nobody else knows the new mapping.
+        let _ = unsafe { sys::munmap(new, WINDOW) };
+        return Err(Errno::ENOMEM);
+    }
+    Ok(())
+}
+
+impl Ground for Mapped<'_> {
+    #[inline]
+    fn window(&self) -> &Window {
+        // SAFETY: a `Mapped` exists only once `attach` has stored the window's address, which stays mapped as long as the
+        // member; atomics only.
+        unsafe { &*(self.place.window.load(Relaxed) as *const Window) }
+    }
+
+    #[inline]
+    fn tally(&self) -> &Tally {
+        &self.slot.tally
+    }
+
+    #[inline]
+    fn piece(&self, piece: Piece, at: u64, len: usize) -> Option<*mut u8> {
+        let index = match piece {
+            Piece::Order => 0,
+            Piece::Envelopes(chunk) => 1 + chunk,
+            Piece::Heap(chunk) => 1 + ENVELOPE_CHUNKS + chunk,
+        };
+        let known = self.place.pieces.get(index)?;
+        if known.at.load(Relaxed) == at && at != 0 && (index != 0 || self.place.order_len.load(Relaxed) == len) {
+            return Some(known.address.load(Relaxed) as *mut u8);
+        }
+        self.map_piece(index, at, len)
+    }
+
+    fn extend(&self, len: u64) -> Result<()> {
+        let file = self.open()?;
+        if (sys::fstat(&file)?.st_size as u64) < len {
+            sys::ftruncate(&file, len).map_err(|_| Errno::ENOMEM)?;
+        }
+        Ok(())
+    }
+
+    fn back(&self, at: u64, len: u64) -> Result<()> {
+        namespace::allocate(&self.open()?, at, len).map_err(|_| Errno::ENOMEM)
+    }
+}
+
+/// The window of a queue that is being removed, for a moment.
+pub(super) struct Brief(usize);
+
+impl Brief {
+    pub(super) fn map(file: &Fd) -> Result<Brief> {
+        if (sys::fstat(file)?.st_size as usize) < WINDOW {
+            return Err(Errno::EIDRM);
+        }
+        // SAFETY: a new range.
+        unsafe { sys::mmap(0, WINDOW, PROT, libc::MAP_SHARED, file.raw(), 0) }.map(Brief)
+    }
+
+    pub(super) fn get(&self) -> &Window {
+        // SAFETY: mapped until this is dropped; atomics only.
+        unsafe { &*(self.0 as *const Window) }
+    }
+}
+
+impl Drop for Brief {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`; references to it end before this.
+        let _ = unsafe { sys::munmap(self.0, WINDOW) };
+    }
+}
