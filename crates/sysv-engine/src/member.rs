@@ -4,7 +4,7 @@
 
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crate::abi::PAGE_SIZE;
 use crate::attachments::{LocalAttachment, Template};
@@ -20,6 +20,7 @@ use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
 use crate::queue::Windows;
 use crate::segment;
+use crate::semaphore::Mappings;
 use crate::sys;
 use crate::table::Table;
 
@@ -44,11 +45,13 @@ pub(crate) struct Member {
     /// The process whose threads `private` is among.
     lock_owner: AtomicU32,
     /// Spinning helps: another processor can make progress.
-    pub(crate) spin: bool,
+    spin: AtomicBool,
     /// The message queues that the process has mapped.
     pub(crate) queues: Windows,
     /// What the process's threads change in turns.
     pub(crate) private: PrivateLock<Private>,
+    /// Mapped files of semaphore sets.
+    pub(crate) sets: Mappings,
     /// [`Engine`](crate::Engine) handles on it. Changed under `process::MEMBERS`.
     pub(crate) handles: AtomicU32,
 }
@@ -66,6 +69,8 @@ pub(crate) struct Private {
     pub templates: PageVec<Template>,
     /// Keeps the lock on the record's byte.
     pub proof: Option<ProofOfLife>,
+    /// Slots of semaphore sets whose files have been mapped.
+    pub sets: PageVec<u32>,
     /// What a `fork` in progress has prepared for the child.
     pub child: Option<process::PreparedChild>,
 }
@@ -86,14 +91,16 @@ impl Member {
                 tag: AtomicU32::new(0),
                 identity: AtomicU64::new(0),
                 lock_owner: AtomicU32::new(sys::getpid()),
-                spin: sys::processors() > 1,
+                spin: AtomicBool::new(sys::processors() > 1),
                 queues: Windows::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),
                     templates: PageVec::new(),
+                    sets: PageVec::new(),
                     proof: None,
                     child: None,
                 }),
+                sets: Mappings::new(),
                 handles: AtomicU32::new(1),
             });
             &*memory
@@ -115,6 +122,7 @@ impl Member {
         let memory = core::ptr::from_ref(self).cast_mut();
         // SAFETY: `join` mapped these; the caller vouches that nothing refers to them.
         unsafe {
+            self.sets.unmap(self.private.lock().sets.as_slice());
             self.mapped.unmap();
             self.queues.unmap();
             let _ = sys::munmap(self.presence as usize, PAGE_SIZE);
@@ -203,6 +211,25 @@ impl Member {
 
     pub(crate) fn set_identity(&self, identity: Identity) {
         self.identity.store(identity.word(), Relaxed);
+    }
+
+    /// Whether spinning helps.
+    #[inline]
+    pub(crate) fn spins(&self) -> bool {
+        self.spin.load(Relaxed)
+    }
+
+    /// Asks once more on how many processors the process may run.
+    pub(crate) fn count_processors(&self) {
+        self.spin.store(sys::processors() > 1, Relaxed);
+    }
+
+    /// The most operations of one `semop`, at this moment.
+    #[inline]
+    pub(crate) fn semopm(&self) -> u64 {
+        // SAFETY: mapped by `namespace::open`, as long as the member; atomics only.
+        let page: &LimitsPage = unsafe { &*self.mapped.limits };
+        page.semopm()
     }
 
     /// The file `live`, to be opened if a question needs it.

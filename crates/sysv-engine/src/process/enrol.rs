@@ -12,6 +12,7 @@ use crate::lock::Tag;
 use crate::member::{Member, Private};
 use crate::namespace::{JoinError, JoinErrorKind};
 use crate::segment::LockedSegments;
+use crate::semaphore;
 use crate::sys;
 use crate::table::{PROCESSES, ProcessRecord, Table};
 
@@ -44,6 +45,7 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
     member.set_identity(identity);
     private.proof = Some(claim.proof);
     LockedSegments::lock(member, private).drop_attachments_of(claim.index);
+    semaphore::drop_of_dead(member, private, claim.index, Some(claim.tag));
     member.own_lock();
     member.set_present(true);
     look_at_some(member, private, &live);
@@ -143,6 +145,7 @@ pub(super) fn bury(member: &Member, private: &Private, live: &Live, index: usize
     } else if dead {
         advance(&record.generation);
         LockedSegments::lock(member, private).drop_attachments_of(index);
+        semaphore::drop_of_dead(member, private, index, None);
         free(member, index, record);
     }
     live.end_transition(index);
@@ -198,6 +201,7 @@ pub(crate) fn retire(member: &Member, private: &mut Private) {
             locked.detach(piece.slot, piece.record, tag, member.identity());
         }
     }
+    semaphore::drop_own(member, private);
     member.set_present(false);
     if let Some(record) = member.table().processes.get(tag.index()) {
         free(member, tag.index(), record);

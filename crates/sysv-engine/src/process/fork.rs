@@ -24,6 +24,7 @@ use crate::member::{Member, Private};
 use crate::page_vec::PageVec;
 use crate::private_lock::PrivateGuard;
 use crate::segment::LockedSegments;
+use crate::semaphore;
 use crate::signals;
 
 /// What `fork` has made ready for the child.
@@ -89,6 +90,9 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
     describe(record, member.identity().with_pid(0));
     let locked = LockedSegments::lock(member, private);
     locked.drop_attachments_of(claim.index);
+    drop(locked);
+    semaphore::drop_of_dead(member, private, claim.index, Some(claim.tag));
+    let locked = LockedSegments::lock(member, private);
     let mut complete = Ok(());
     for piece in private.attachments.as_mut_slice() {
         match locked.new_record(claim.tag, &piece.describe()) {

@@ -47,7 +47,7 @@ impl<'m> LockedQueue<'m> {
         let section = Section::enter();
         let live = member.lazy_live();
         let header = &mapped.window().header;
-        let acquired = lock::acquire(&header.lock, member.tag(), member.spin, &|tag| {
+        let acquired = lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
             member.is_alive(tag, &live)
         });
         let locked = LockedQueue {
@@ -137,7 +137,7 @@ fn tell(locked: &LockedQueues<'_>, id: i32) -> Result<()> {
     }
     {
         let _section = Section::enter();
-        lock::acquire(&header.lock, member.tag(), member.spin, &|tag| {
+        lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
             member.is_alive(tag, &locked.live)
         });
         header.removed.store(1, Release);
