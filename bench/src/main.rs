@@ -42,7 +42,7 @@ fn main() {
     let scratch = Scratch::new();
     // As in a program under libsysv.so, which interposes what the promises are about.
     sysv_engine::process::credential_changes_will_be_announced();
-    sysv_engine::handlers_defer();
+    sysv_engine::signals::take_all();
     measure::header();
     segments::run(&Kernel, &scratch.engine, &filter);
 }

@@ -17,6 +17,7 @@ pub mod process;
 pub mod program;
 pub mod queue;
 pub mod segment;
+pub mod semaphores;
 mod subject;
 pub mod trial;
 pub mod user;

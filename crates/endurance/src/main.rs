@@ -5,14 +5,19 @@
 mod board;
 mod inquest;
 mod kill;
+mod lies;
 mod place;
 mod process;
 mod random;
+mod storm;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: endurance kill-points [--sample POINTS] [--seed SEED] [--jobs N] [OPERATION…]
+usage: endurance kill-points [--sample POINTS] [--seed SEED] [--jobs N] [--quick] [OPERATION…]
+       endurance lies [--images IMAGES] [--seed SEED] [--jobs N] [--liar]
+       endurance takeover [--sample TIMES]
+       endurance storm [--seconds SECONDS] [--workers N] [--seed SEED]
 ";
 
 fn main() -> ExitCode {
@@ -23,6 +28,10 @@ fn main() -> ExitCode {
         seed: random::Random::fresh_seed(),
         jobs: 2,
         quick: false,
+        images: 1_000_000,
+        seconds: 60,
+        workers: 16,
+        liar: false,
         names: Vec::new(),
     };
     while let Some(arg) = args.next() {
@@ -30,6 +39,13 @@ fn main() -> ExitCode {
         let known = match arg.as_str() {
             "--sample" => number().map(|n| options.sample = Some(n as usize)),
             "--seed" => number().map(|n| options.seed = n),
+            "--seconds" => number().map(|n| options.seconds = n),
+            "--workers" => number().map(|n| options.workers = n.max(1) as usize),
+            "--images" => number().map(|n| options.images = n),
+            "--liar" => {
+                options.liar = true;
+                Some(())
+            }
             "--quick" => {
                 options.quick = true;
                 Some(())
@@ -54,6 +70,18 @@ fn main() -> ExitCode {
             jobs: options.jobs,
             quick: options.quick,
         }),
+        "takeover" => kill::measure_takeover(options.sample.unwrap_or(100), options.seed),
+        "storm" => storm::run(&storm::Plan {
+            seconds: options.seconds,
+            seed: options.seed,
+            workers: options.workers,
+        }),
+        "lies" => lies::run(&lies::Plan {
+            images: options.images,
+            seed: options.seed,
+            jobs: options.jobs,
+            liar: options.liar,
+        }),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -67,6 +95,10 @@ struct Options {
     seed: u64,
     jobs: usize,
     quick: bool,
+    images: u64,
+    seconds: u64,
+    workers: usize,
+    liar: bool,
     names: Vec<String>,
 }
 

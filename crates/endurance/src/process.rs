@@ -207,3 +207,26 @@ pub(crate) fn reap_orphans() {
     // SAFETY: no status is written.
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) } > 0 {}
 }
+
+/// Reaps what has died of others than these.
+pub(crate) fn reap_orphans_of(known: &[Process]) {
+    loop {
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: the structure is written; nobody is reaped yet. Zeros are valid for it.
+        let (found, pid) = unsafe {
+            let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+            let found = libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options);
+            (found, info.assume_init().si_pid())
+        };
+        if found != 0 || pid == 0 || known.iter().any(|process| process.pid == pid) {
+            return;
+        }
+        reap(pid);
+    }
+}
+
+/// Waits until no child is left.
+pub(crate) fn await_orphans() {
+    // SAFETY: no status is written.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
+}

@@ -20,3 +20,18 @@ fn endurance(args: &[&str]) {
 fn an_operation_killed_at_some_instruction_happens_wholly_or_not_at_all() {
     endurance(&["kill-points", "--quick", "--sample", "4", "--jobs", "2"]);
 }
+
+#[test]
+fn processes_killed_at_random_lose_nothing() {
+    endurance(&["storm", "--seconds", "10"]);
+}
+
+#[test]
+fn lies_in_the_table_harm_nobody() {
+    endurance(&["lies", "--images", "200000"]);
+}
+
+#[test]
+fn a_liar_at_work_during_the_calls_harms_nobody() {
+    endurance(&["lies", "--images", "40000", "--liar"]);
+}

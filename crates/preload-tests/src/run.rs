@@ -245,7 +245,10 @@ impl Drop for Running {
 }
 
 fn finish(mut command: Command) -> Outcome {
-    let mut child = command.process_group(0).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let mut child = command
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let stdout = child.stdout.take().map(read_all).expect("its output is a pipe");
     let stderr = child.stderr.take().map(read_all).expect("its output is a pipe");
     let started = Instant::now();

@@ -122,7 +122,10 @@ fn one_whose_other_files_are_damaged() {
         ("limits", "rm $ns/limits"),
         ("limits", ": > $ns/limits"),
         ("limits", "head -c 4096 /dev/zero | tr '\\0' '\\377' > $ns/limits"),
+        // Opening one for reading would wait for a writer.
+        ("limits", "rm $ns/limits; mkfifo $ns/limits"),
         ("live", "rm $ns/live"),
+        ("live", "rm $ns/live; mkfifo $ns/live"),
     ] {
         let message = format!("NS/{file} is damaged; end the programs that use the namespace and remove the directory");
         is_refused(spoil, &message, "Function not implemented");
@@ -147,7 +150,7 @@ fn one_in_a_directory_that_is_not_there() {
         "{lines:?}"
     );
     assert!(
-        lines[0].contains("No such file or directory (ENOENT); name a directory "),
+        lines[0].contains("No such file or directory (ENOENT); make the directory that it lies in, or name another"),
         "{lines:?}"
     );
     assert_eq!(lines[1], "status 125");

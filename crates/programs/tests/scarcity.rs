@@ -65,10 +65,10 @@ fn a_full_file_system_refuses_namespaces_and_segments() {
         fill
         use "$ns" 100 1
         use_directly "$ns" 100 1
+        find "$ns" 2>/dev/null || true
         rm "$PLACE/fs/fill"
         use "$ns" 100 1
         fill
-        sleep 1.1
         use "$ns" 8192 2
         # What was there before serves as before.
         use "$ns" 100 1
@@ -117,7 +117,9 @@ fn every_size_of_file_system_serves_or_refuses() {
             ]
             .contains(&line)
                 || line.starts_with("sysv run: the namespace PLACE/fs/ns cannot be used: ")
-                    && line.contains("No space left on device (ENOSPC); free some space there, or ")
+                    && ["(ENOSPC); free some space there, ", "(ENOMEM); free some memory, "]
+                        .iter()
+                        .any(|remedy| line.contains(remedy))
         };
         assert!(output.lines().all(is_known), "on {kilobytes} KiB:\n{output}");
         if kilobytes == 512 {
@@ -163,11 +165,11 @@ fn a_read_only_file_system_refuses() {
     let Some(output) = on_tmpfs(
         "size=4m",
         r#"use "$ns" 100 1
-        mount -o remount,ro "$PLACE/fs"
+        mount -o remount,bind,ro "$PLACE/fs"
         use "$ns" 100 1
         use_directly "$ns" 100 1
         use "$PLACE/fs/new" 100 1
-        mount -o remount,rw "$PLACE/fs"
+        mount -o remount,bind,rw "$PLACE/fs"
         use "$ns" 100 1
         ls "$PLACE/fs""#,
     ) else {
@@ -215,7 +217,7 @@ fn without_dev_shm_the_default_is_refused_and_an_ephemeral_namespace_goes_elsewh
         mount --rbind "$dev" /dev
         "$SYSV" run -- echo run || echo "status $?"
         LD_PRELOAD=$preload perl -e "$program" 10 || true
-        "$SYSV" run --ephemeral -- perl -e "$program" 10 2>/dev/null
+        "$SYSV" run --ephemeral -- perl -e "$program" 10 2>"$PLACE/report"
         use "$PLACE/ns" 10000"#;
     let Some(mut command) = shell_with_mounts(&place, script) else {
         return;
@@ -228,7 +230,7 @@ fn without_dev_shm_the_default_is_refused_and_an_ephemeral_namespace_goes_elsewh
     for (line, who) in [(by_run, "sysv run"), (by_library, "libsysv")] {
         assert!(line.starts_with(&format!("{who}: the namespace /dev/shm")), "{line}");
         assert!(
-            line.contains("No such file or directory (ENOENT); name a directory "),
+            line.contains("No such file or directory (ENOENT); make the directory that it lies in, or name "),
             "{line}"
         );
     }
@@ -343,6 +345,19 @@ fn a_small_address_space_refuses_to_attach_or_to_join() {
         by_library.starts_with(&why) && by_library.contains("(ENOMEM); "),
         "{by_library}"
     );
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_does_not_kill() {
+    let place = Place::in_memory();
+    let script = r#"use "$PLACE/ns" 100 1
+        ulimit -f 16
+        use "$PLACE/ns" 100000 2
+        use "$PLACE/ns" 100 1"#;
+    if found(&["perl"]) {
+        let output = finish(&mut shell(&place, script)).success();
+        assert_eq!(output, "fine\nshmwrite: Cannot allocate memory\nstatus 12\nfine\n");
+    }
 }
 
 #[test]

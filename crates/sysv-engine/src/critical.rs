@@ -86,6 +86,16 @@ impl Section {
     }
 }
 
+impl Section {
+    /// Whether a signal for which the program has a handler came since the section began, and waits for its end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        match self.blocked {
+            Some(mask) => mask.admits_handled_signal(),
+            None => thread().deferred.load(Relaxed) != 0,
+        }
+    }
+}
+
 impl Drop for Section {
     #[inline]
     fn drop(&mut self) {

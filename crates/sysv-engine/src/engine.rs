@@ -5,15 +5,16 @@
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::abi::{MsgInfo, MsqidDs, ShmInfoLimits, ShmInfoUsage, ShmidDs};
+use crate::abi::{MsgInfo, MsqidDs, SemInfo, Sembuf, SemidDs, ShmInfoLimits, ShmInfoUsage, ShmidDs, Timespec};
 use crate::errno::Result;
-use crate::facility::{PermChange, Queues, Segments, StatBy};
+use crate::facility::{Asked, PermChange, Queues, Segments, Semaphores, StatBy};
 use crate::limits::{self, Limit, Limits};
 use crate::member::{self, Member};
 use crate::namespace::{Join, JoinError};
 use crate::process::{self, MEMBERS};
 use crate::queue::{self, QueueReport};
 use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
+use crate::semaphore;
 
 /// System V IPC in user space, in one namespace.
 ///
@@ -79,6 +80,7 @@ impl Engine {
         let private = self.member.lock_private();
         process::sweep_members(self.member, &private)?;
         LockedSegments::lock(self.member, &private).sweep_all();
+        semaphore::sweep(self.member, &private);
         Ok(())
     }
 
@@ -136,8 +138,10 @@ impl Drop for Engine {
         }
         {
             let mut private = self.member.lock_private();
-            // What is attached stays counted, so the membership stays until the process ends.
-            if !private.attachments.as_slice().is_empty() {
+            // What is attached stays counted, and what is owed to semaphores stays owed: the membership stays until the
+            // process ends.
+            let owes = self.member.is_present() && semaphore::holds_undo(self.member, &private);
+            if owes || !private.attachments.as_slice().is_empty() {
                 return;
             }
             if self.member.is_present() {
@@ -202,6 +206,58 @@ impl Segments for Engine {
     unsafe fn munmap(&self, addr: usize, len: usize) -> Result<()> {
         // SAFETY: the caller's promise that nothing uses the range afterwards.
         unsafe { process::munmap(addr, len) }
+    }
+}
+
+impl Semaphores for Engine {
+    fn semget(&self, key: i32, nsems: i32, flags: i32) -> Result<i32> {
+        semaphore::semget(self.member, key, nsems, flags)
+    }
+
+    #[inline]
+    fn semop(&self, id: i32, operations: &[Sembuf], timeout: Option<Timespec>) -> Result<()> {
+        semaphore::semop(self.member, id, operations, timeout)
+    }
+
+    #[inline]
+    fn sem_ask(&self, id: i32, num: i32, what: Asked) -> Result<i32> {
+        semaphore::ask(self.member, id, num, what)
+    }
+
+    fn sem_set_value(&self, id: i32, num: i32, value: i32) -> Result<()> {
+        semaphore::set_value(self.member, id, num, value)
+    }
+
+    fn sem_count(&self, id: i32) -> Result<usize> {
+        semaphore::count(self.member, id)
+    }
+
+    fn sem_values(&self, id: i32, values: &mut [u16]) -> Result<()> {
+        semaphore::values(self.member, id, values)
+    }
+
+    fn sem_set_values(&self, id: i32, values: &[u16]) -> Result<()> {
+        semaphore::set_values(self.member, id, values)
+    }
+
+    fn sem_stat(&self, id: i32, by: StatBy) -> Result<(i32, SemidDs)> {
+        semaphore::stat(self.member, id, by)
+    }
+
+    fn sem_set(&self, id: i32, change: PermChange) -> Result<()> {
+        semaphore::set(self.member, id, change)
+    }
+
+    fn sem_remove(&self, id: i32) -> Result<()> {
+        semaphore::remove(self.member, id)
+    }
+
+    fn sem_limits(&self) -> Result<(i32, SemInfo)> {
+        semaphore::limits(self.member)
+    }
+
+    fn sem_usage(&self) -> Result<(i32, SemInfo)> {
+        semaphore::usage(self.member)
     }
 }
 

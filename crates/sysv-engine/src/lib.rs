@@ -52,6 +52,7 @@ pub mod procfs;
 mod queue;
 mod registry;
 mod segment;
+mod semaphore;
 pub mod signals;
 mod sys;
 mod table;

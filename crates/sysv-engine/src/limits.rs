@@ -245,6 +245,16 @@ impl LimitsPage {
         self.magic.load(Relaxed) == MAGIC
     }
 
+    /// [`Limits::semopm`] alone, which every `semop` asks for.
+    #[inline]
+    pub(crate) fn semopm(&self) -> u64 {
+        if self.texts[Limit::Sem as usize].bytes[0].load(Relaxed) == 0 {
+            self.values[Limit::Sem.first_value() + 2].load(Relaxed)
+        } else {
+            self.load().semopm
+        }
+    }
+
     /// The one number of a file that holds one.
     #[inline]
     pub(crate) fn load_one(&self, limit: Limit) -> u64 {

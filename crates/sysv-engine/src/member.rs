@@ -4,7 +4,7 @@
 
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crate::abi::PAGE_SIZE;
 use crate::attachments::{LocalAttachment, Template};
@@ -20,6 +20,7 @@ use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
 use crate::queue::Windows;
 use crate::segment;
+use crate::semaphore::Mappings;
 use crate::sys;
 use crate::table::Table;
 
@@ -44,11 +45,13 @@ pub(crate) struct Member {
     /// The process whose threads `private` is among.
     lock_owner: AtomicU32,
     /// Spinning helps: another processor can make progress.
-    pub(crate) spin: bool,
+    spin: AtomicBool,
     /// The message queues that the process has mapped.
     pub(crate) queues: Windows,
     /// What the process's threads change in turns.
     pub(crate) private: PrivateLock<Private>,
+    /// Mapped files of semaphore sets.
+    pub(crate) sets: Mappings,
     /// [`Engine`](crate::Engine) handles on it. Changed under `process::MEMBERS`.
     pub(crate) handles: AtomicU32,
 }
@@ -66,6 +69,8 @@ pub(crate) struct Private {
     pub templates: PageVec<Template>,
     /// Keeps the lock on the record's byte.
     pub proof: Option<ProofOfLife>,
+    /// Slots of semaphore sets whose files have been mapped.
+    pub sets: PageVec<u32>,
     /// What a `fork` in progress has prepared for the child.
     pub child: Option<process::PreparedChild>,
 }
@@ -86,14 +91,16 @@ impl Member {
                 tag: AtomicU32::new(0),
                 identity: AtomicU64::new(0),
                 lock_owner: AtomicU32::new(sys::getpid()),
-                spin: sys::processors() > 1,
+                spin: AtomicBool::new(sys::processors() > 1),
                 queues: Windows::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),
                     templates: PageVec::new(),
+                    sets: PageVec::new(),
                     proof: None,
                     child: None,
                 }),
+                sets: Mappings::new(),
                 handles: AtomicU32::new(1),
             });
             &*memory
@@ -115,6 +122,7 @@ impl Member {
         let memory = core::ptr::from_ref(self).cast_mut();
         // SAFETY: `join` mapped these; the caller vouches that nothing refers to them.
         unsafe {
+            self.sets.unmap(self.private.lock().sets.as_slice());
             self.mapped.unmap();
             self.queues.unmap();
             let _ = sys::munmap(self.presence as usize, PAGE_SIZE);
@@ -205,6 +213,25 @@ impl Member {
         self.identity.store(identity.word(), Relaxed);
     }
 
+    /// Whether spinning helps.
+    #[inline]
+    pub(crate) fn spins(&self) -> bool {
+        self.spin.load(Relaxed)
+    }
+
+    /// Asks once more on how many processors the process may run.
+    pub(crate) fn count_processors(&self) {
+        self.spin.store(sys::processors() > 1, Relaxed);
+    }
+
+    /// The most operations of one `semop`, at this moment.
+    #[inline]
+    pub(crate) fn semopm(&self) -> u64 {
+        // SAFETY: mapped by `namespace::open`, as long as the member; atomics only.
+        let page: &LimitsPage = unsafe { &*self.mapped.limits };
+        page.semopm()
+    }
+
     /// The file `live`, to be opened if a question needs it.
     pub(crate) fn lazy_live(&self) -> LazyLive<'_> {
         LazyLive::new(self.directory())
@@ -212,8 +239,10 @@ impl Member {
 
     /// Whether the process with this tag lives.
     pub(crate) fn is_alive(&self, tag: Tag, live: &LazyLive<'_>) -> bool {
-        if tag == self.tag() {
-            return true;
+        let own = self.tag();
+        if tag.index() == own.index() {
+            // The record's lock is this process's own, so it proves nothing for a predecessor, whatever the record says.
+            return tag == own;
         }
         let Some(record) = self.table().processes.get(tag.index()) else {
             return false;
@@ -258,7 +287,7 @@ impl Member {
     /// Makes sure that record `index` of an array in the table has file pages under it.
     ///
     /// # Errors
-    /// `ENOSPC` or `ENOMEM` where the file system is full.
+    /// `ENOSPC` where the file system is full.
     pub(crate) fn back(
         &self,
         backed: &AtomicU32,
@@ -275,7 +304,7 @@ impl Member {
         let want = (index + 1).next_multiple_of(STEP / record).min(count);
         let bytes = ((want - have) * record) as u64;
         // Not at the expense of what segments were promised.
-        segment::spare(self, bytes)?;
+        segment::spare(self, bytes).map_err(|_| Errno::ENOSPC)?;
         let file = sys::open(PathBuf::join(self.directory(), b"table")?.as_c_str(), libc::O_RDWR, 0)?;
         namespace::allocate(&file, (array + have * record) as u64, bytes)?;
         backed.fetch_max(want as u32, Relaxed);

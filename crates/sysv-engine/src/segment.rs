@@ -61,7 +61,8 @@ impl Mechanism for SegmentSlot {
     }
 
     fn file_length(&self) -> usize {
-        mapped_length(self.size.load(Relaxed))
+        // No file is longer, as none of the kernel's is that stands behind its segments.
+        mapped_length(self.size.load(Relaxed)).min(i64::MAX as usize)
     }
 
     fn size(&self) -> u64 {

@@ -471,6 +471,26 @@ impl SignalMask {
         self.0
     }
 
+    /// Whether a signal is pending that this mask does not block and that has a handler.
+    pub(crate) fn admits_handled_signal(self) -> bool {
+        let mut pending = 0u64;
+        // SAFETY: the kernel writes eight bytes.
+        let _ = unsafe { syscall!(SYS_rt_sigpending, &raw mut pending, size_of::<u64>()) };
+        let mut rest = pending & !self.0;
+        while rest != 0 {
+            let signal = rest.trailing_zeros() + 1;
+            rest &= rest - 1;
+            // The kernel's `struct sigaction` begins with the handler.
+            let mut action = [0usize; 4];
+            // SAFETY: the kernel writes the four words of its structure.
+            let asked = unsafe { syscall!(SYS_rt_sigaction, signal, 0, action.as_mut_ptr(), size_of::<u64>()) };
+            if asked.is_ok() && action[0] != libc::SIG_DFL && action[0] != libc::SIG_IGN {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Makes this mask the thread's again.
     pub(crate) fn restore(self) {
         // SAFETY: eight bytes are read.
@@ -559,6 +579,18 @@ pub(crate) fn processors() -> u32 {
 /// Seconds since the Epoch, from the coarse clock: the `*_ds` structures hold whole seconds.
 pub(crate) fn now() -> i64 {
     clock(libc::CLOCK_REALTIME_COARSE).0
+}
+
+/// Coarse time since some fixed point, in milliseconds.
+pub(crate) fn monotonic_ms() -> u64 {
+    let (s, ns) = clock(libc::CLOCK_MONOTONIC_COARSE);
+    s as u64 * 1000 + ns as u64 / 1_000_000
+}
+
+/// Time since some fixed point, in microseconds.
+pub(crate) fn monotonic_us() -> u64 {
+    let (s, ns) = clock(libc::CLOCK_MONOTONIC);
+    s as u64 * 1_000_000 + ns as u64 / 1000
 }
 
 fn clock(id: libc::clockid_t) -> (i64, i64) {

@@ -150,7 +150,10 @@ pub(crate) struct ProcessRecord {
     pub attachments: AtomicU32,
     /// The command's name, padded with NULs.
     pub command: [AtomicU64; 4],
-    _pad: [AtomicU64; 7],
+    /// Not 0 once the process has waited for a semaphore or used `SEM_UNDO`.
+    pub semaphores: AtomicU32,
+    _pad0: AtomicU32,
+    _pad: [AtomicU64; 6],
 }
 
 /// What the objects of all three mechanisms have in common.
@@ -237,7 +240,8 @@ pub(crate) struct SetHead {
     pub looked_at: AtomicU64,
     /// Waiters (derived).
     pub waiting: AtomicU32,
-    _pad: AtomicU32,
+    /// Not 0 from the death of the lock's owner until what it left has been recovered.
+    pub dirty: AtomicU32,
     /// Waiter cells.
     pub waiters: PoolHeader,
     /// Undo records.

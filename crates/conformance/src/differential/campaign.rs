@@ -134,24 +134,28 @@ impl<'s> Campaign<'s> {
         })
     }
 
+    /// What to tell of a difference; a case that shows it again is shrunk and kept.
     fn report(&self, seed: u64, case: &Case, finding: &Finding) -> String {
+        let whole = format!("SYSV_DIFFERENTIAL_SEED={seed} plays the whole case first");
         let shrunk = shrink(case, SHRINKING, |case| self.play(case).is_err());
-        let (shrunk, finding, hint) = match self.play(&shrunk) {
-            Err(finding) => (shrunk, finding, ""),
-            Ok(_) => (case.clone(), finding.clone(), "\nplayed again, it shows no difference"),
+        let Err(again) = self.play(&shrunk) else {
+            return format!(
+                "step {}: {}\nplayed again, it shows no difference; {whole}",
+                finding.step, finding.what
+            );
         };
         let text = format!(
             "# {:?}, seed {seed}, after step {}: {}\n{shrunk}",
             self.other,
-            finding.step,
-            finding.what.replace('\n', "\n# ")
+            again.step,
+            again.what.replace('\n', "\n# ")
         );
         let file = keeping_place().join(format!("{:?}-{seed}.steps", self.other).to_lowercase());
         let kept = match std::fs::write(&file, &text) {
             Ok(()) => format!("kept in {}", file.display()),
             Err(error) => format!("{} cannot be written: {error}", file.display()),
         };
-        format!("{text}{hint}\n{kept}; SYSV_DIFFERENTIAL_SEED={seed} plays the whole case")
+        format!("{text}{kept}; {whole}")
     }
 }
 

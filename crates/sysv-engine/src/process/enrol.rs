@@ -12,6 +12,7 @@ use crate::lock::Tag;
 use crate::member::{Member, Private};
 use crate::namespace::{JoinError, JoinErrorKind};
 use crate::segment::LockedSegments;
+use crate::semaphore;
 use crate::sys;
 use crate::table::{PROCESSES, ProcessRecord, Table};
 
@@ -44,6 +45,7 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
     member.set_identity(identity);
     private.proof = Some(claim.proof);
     LockedSegments::lock(member, private).drop_attachments_of(claim.index);
+    semaphore::drop_of_dead(member, private, claim.index, Some(claim.tag));
     member.own_lock();
     member.set_present(true);
     look_at_some(member, private, &live);
@@ -143,6 +145,7 @@ pub(super) fn bury(member: &Member, private: &Private, live: &Live, index: usize
     } else if dead {
         advance(&record.generation);
         LockedSegments::lock(member, private).drop_attachments_of(index);
+        semaphore::drop_of_dead(member, private, index, None);
         free(member, index, record);
     }
     live.end_transition(index);
@@ -198,6 +201,7 @@ pub(crate) fn retire(member: &Member, private: &mut Private) {
             locked.detach(piece.slot, piece.record, tag, member.identity());
         }
     }
+    semaphore::drop_own(member, private);
     member.set_present(false);
     if let Some(record) = member.table().processes.get(tag.index()) {
         free(member, tag.index(), record);
@@ -211,30 +215,26 @@ pub(crate) fn retire(member: &Member, private: &mut Private) {
 /// that calls once more while it exits. What it has attached counts again from here.
 #[cold]
 pub(crate) fn enrol_again(member: &Member) -> Result<()> {
-    // Forked behind our back: the lock may be held by a thread that exists only in the parent.
-    let mut private = match member.inherit_lock() {
-        true => {
-            drop(MEMBERS.seize());
-            member.private.seize()
-        }
-        false => member.lock_private(),
+    let forked = member.inherit_lock();
+    let mut private = if forked {
+        // Forked behind our back: the lock may be held by a thread that exists only in the parent.
+        drop(MEMBERS.seize());
+        member.private.seize()
+    } else {
+        member.lock_private()
     };
     if member.is_present() {
         return Ok(());
     }
+    let parent = member.identity();
     private.proof = None;
     private.child = None;
     enrol(member, &mut private).map_err(|error| error.errno())?;
     let locked = LockedSegments::lock(member, &private);
-    let mut records = [usize::MAX; 64];
-    // In turns, because the list is borrowed while it is read.
-    for start in (0..private.attachments.as_slice().len()).step_by(records.len()) {
-        let end = (start + records.len()).min(private.attachments.as_slice().len());
-        for (record, piece) in records.iter_mut().zip(&private.attachments.as_slice()[start..end]) {
-            *record = locked.new_record(member.tag(), &piece.describe()).unwrap_or(usize::MAX);
-        }
-        for (record, piece) in records.iter().zip(&mut private.attachments.as_mut_slice()[start..end]) {
-            piece.record = *record;
+    for piece in private.attachments.as_mut_slice() {
+        piece.record = locked.new_record(member.tag(), &piece.describe()).unwrap_or(usize::MAX);
+        if forked {
+            locked.note_attach(piece.slot, parent);
         }
     }
     Ok(())

@@ -24,8 +24,8 @@ use crate::member::{Member, Private};
 use crate::page_vec::PageVec;
 use crate::private_lock::PrivateGuard;
 use crate::segment::LockedSegments;
+use crate::semaphore;
 use crate::signals;
-use crate::sys;
 
 /// What `fork` has made ready for the child.
 #[derive(Clone, Copy)]
@@ -90,6 +90,9 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
     describe(record, member.identity().with_pid(0));
     let locked = LockedSegments::lock(member, private);
     locked.drop_attachments_of(claim.index);
+    drop(locked);
+    semaphore::drop_of_dead(member, private, claim.index, Some(claim.tag));
+    let locked = LockedSegments::lock(member, private);
     let mut complete = Ok(());
     for piece in private.attachments.as_mut_slice() {
         match locked.new_record(claim.tag, &piece.describe()) {
@@ -97,10 +100,7 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
             Err(errno) => complete = Err(errno),
         }
         // As Linux has it: a fork attaches, in the parent's name.
-        if let Some(slot) = locked.registry().slots.get(piece.slot) {
-            slot.atime.store(sys::now(), Relaxed);
-            slot.last.store(member.identity().word(), Relaxed);
-        }
+        locked.note_attach(piece.slot, member.identity());
     }
     drop(locked);
     if complete.is_err() {

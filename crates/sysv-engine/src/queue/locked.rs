@@ -33,7 +33,7 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
         let member = mapped.member;
         let section = Section::enter();
         let header = &mapped.window().header;
-        let acquired = lock::acquire(&header.lock, member.tag(), member.spin, &|tag| {
+        let acquired = lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
             member.is_alive(tag, &member.lazy_live())
         });
         if acquired == Acquired::Takeover {
@@ -128,7 +128,7 @@ fn tell(locked: &LockedQueues<'_>, id: i32) -> Result<()> {
     }
     {
         let _section = Section::enter();
-        lock::acquire(&header.lock, member.tag(), member.spin, &|tag| {
+        lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
             member.is_alive(tag, &locked.live)
         });
         header.removed.store(1, Release);

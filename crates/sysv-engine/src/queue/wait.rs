@@ -69,7 +69,7 @@ impl<'c, 'm> Waiting<'c, 'm> {
     pub(super) fn wait(&mut self, queue: LockedQueue<'_, 'm>, contents: &Contents<'_, Mapped<'m>>) {
         let mapped = self.mapped;
         let header = &mapped.window().header;
-        if self.record.is_none() && mapped.member.spin && !self.spun {
+        if self.record.is_none() && mapped.member.spins() && !self.spun {
             self.spun = true;
             let word = match self.selection {
                 Some(_) => &header.arrivals,

@@ -253,7 +253,7 @@ const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
 /// with the old lock held: nobody gives back a lock that is not the one he took.
 fn replace(member: &Member, place: &Place, old: &Window, new: usize) -> Result<()> {
     let live = member.lazy_live();
-    lock::acquire(&old.header.lock, member.tag(), member.spin, &|tag| {
+    lock::acquire(&old.header.lock, member.tag(), member.spins(), &|tag| {
         member.is_alive(tag, &live)
     });
     place.drop_pieces();

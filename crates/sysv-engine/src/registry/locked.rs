@@ -23,7 +23,7 @@ impl<'m, S: Mechanism> Locked<'m, S> {
         let live = member.lazy_live();
         let registry = S::registry(member.table());
         let header = registry.header;
-        let acquired = lock::acquire(&header.lock, member.tag(), member.spin, &|tag| {
+        let acquired = lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
             member.is_alive(tag, &live)
         });
         let locked = Locked { member, live, registry };

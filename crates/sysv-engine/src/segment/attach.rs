@@ -182,8 +182,9 @@ fn claim<'m>(
     // Read once: what is mapped is what bounds are checked against.
     let size = slot.size.load(Relaxed);
     let len = mapped_length(size);
-    if let Place::Free(at) | Place::Replace(at) = request.place
-        && at.checked_add(len).is_none()
+    // Linux's own test for a range that ends beyond all addresses counts the segment's bytes, and spares SHM_REMAP.
+    if let Place::Free(at) = request.place
+        && at.checked_add(size as usize).is_none()
     {
         return Err(Errno::EINVAL);
     }
@@ -236,10 +237,30 @@ unsafe fn map(member: &Member, private: &mut Private, target: &Target<'_>, reque
     let address = mapped.map_err(|errno| match errno {
         // "the address range is already mapped": SHM_REMAP was not specified.
         Errno::EEXIST => Errno::EINVAL,
+        Errno::ENOMEM if matches!(request.place, Place::Free(_)) && is_occupied(at, target.len) => Errno::EINVAL,
         errno => errno,
     })?;
     keep_template(private, target, request, file.raw());
     Ok(address)
+}
+
+/// Whether something is mapped in a range that cannot be mapped because it reaches beyond the address space: Linux looks for
+/// that first.
+#[cold]
+fn is_occupied(start: usize, len: usize) -> bool {
+    /// The end of a process's address space on x86-64, less the last page, which is never mapped.
+    const END: usize = 0x7fff_ffff_f000;
+    let len = len.min(END.saturating_sub(start));
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: nothing that exists is touched; a new mapping goes at once.
+    match unsafe { sys::mmap(start, len, libc::PROT_NONE, flags, -1, 0) } {
+        Ok(address) => {
+            // SAFETY: just mapped; nobody knows it.
+            let _ = unsafe { sys::munmap(address, len) };
+            false
+        }
+        Err(errno) => errno == Errno::EEXIST,
+    }
 }
 
 /// A further attachment without opening anything.

@@ -1,4 +1,7 @@
 //! What the program does to its attachments with `munmap`, `mmap` and `mremap`.
+//!
+//! The kernel drops a part of an attachment by splitting its mapping in two, which it counts as an attach, and dropping one,
+//! which it counts as a detach: times and process are noted accordingly.
 
 use super::LockedSegments;
 use super::attach::drop_templates;
@@ -20,6 +23,10 @@ pub(crate) fn range_gone(member: &Member, private: &mut Private, start: usize, e
         process::note_detached(1);
         let (head, tail) = piece.without(start, end);
         let locked = LockedSegments::lock(member, private);
+        if head.is_some() || tail.is_some() {
+            locked.note_attach(piece.slot, member.identity());
+            locked.note_detach(piece.slot, member.identity());
+        }
         match (head, tail) {
             (None, None) => locked.detach(piece.slot, piece.record, member.tag(), member.identity()),
             (Some(left), None) | (None, Some(left)) => keep(&locked, private, left),
@@ -58,7 +65,15 @@ pub(crate) fn move_pieces(
         ..piece
     };
     let locked = LockedSegments::lock(member, private);
-    if old_len == 0 || stays {
+    // Growing in place makes no second mapping; everything else does, and all but a mere copy drops one.
+    let copied = old_len == 0 || stays;
+    if new != old || new_len < old_len {
+        locked.note_attach(piece.slot, member.identity());
+        if !copied {
+            locked.note_detach(piece.slot, member.identity());
+        }
+    }
+    if copied {
         keep(&locked, private, piece);
         add(&locked, private, moved);
         return;

@@ -43,7 +43,15 @@ impl LockedSegments<'_> {
         Identity::from_word(word)
     }
 
-    fn note_detach(&self, number: usize, by: Identity) {
+    /// Notes an attachment that `by` has made, other than by `shmat`.
+    pub(crate) fn note_attach(&self, number: usize, by: Identity) {
+        if let Some(slot) = self.registry().slots.get(number) {
+            slot.atime.store(sys::now(), Relaxed);
+            slot.last.store(by.word(), Relaxed);
+        }
+    }
+
+    pub(super) fn note_detach(&self, number: usize, by: Identity) {
         if let Some(slot) = self.registry().slots.get(number) {
             slot.dtime.store(sys::now(), Relaxed);
             slot.last.store(by.word(), Relaxed);

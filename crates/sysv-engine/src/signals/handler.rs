@@ -50,28 +50,29 @@ pub(super) fn address() -> usize {
 }
 
 // Where a handler returns to: `mov rax, 15 (rt_sigreturn); syscall`, in the very bytes by which debuggers and unwinders
-// know a signal frame where no unwind table covers it. They look one byte earlier, hence the `nop`.
+// know a signal frame where no unwind table covers it. They look one byte earlier, hence the `nop`; and gdb looks only at
+// functions with `sigaction` in their names.
 global_asm!(
-    ".pushsection .text.sysv_return_from_signal, \"ax\", @progbits",
+    ".pushsection .text.sysv_sigaction_return, \"ax\", @progbits",
     ".balign 16",
     "    nop",
-    ".globl sysv_return_from_signal",
-    ".hidden sysv_return_from_signal",
-    ".type sysv_return_from_signal, @function",
-    "sysv_return_from_signal:",
+    ".globl sysv_sigaction_return",
+    ".hidden sysv_sigaction_return",
+    ".type sysv_sigaction_return, @function",
+    "sysv_sigaction_return:",
     "    .byte 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0",
     "    .byte 0x0f, 0x05",
-    ".size sysv_return_from_signal, . - sysv_return_from_signal",
+    ".size sysv_sigaction_return, . - sysv_sigaction_return",
     ".popsection",
 );
 
 unsafe extern "C" {
-    fn sysv_return_from_signal();
+    fn sysv_sigaction_return();
 }
 
 /// The address for [`Action::restorer`](super::Action::restorer).
 pub(super) fn return_address() -> usize {
-    sysv_return_from_signal as *const () as usize
+    sysv_sigaction_return as *const () as usize
 }
 
 /// Deals with the signal, or returns the program's handler for it.

@@ -1,0 +1,353 @@
+//! Operations done all together or not at all, by whoever has the set's lock.
+//!
+//! What changes more than one word is *staged* first: each semaphore concerned is frozen, so that nobody swaps its word, and
+//! gets its coming value in `next`; undo records get their coming adjustment beside the present one. The store of the
+//! head's `intent` commits. Then everything staged is carried over, each semaphore's `next` cleared before it is thawed, and
+//! the intent is disarmed. Recovery carries over what an armed intent left staged, and drops what an unarmed one did.
+
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::locked::LockedSet;
+use super::waiters::{DONE, FAILED, Operations};
+use super::word::{FROZEN, Last, MORE, OWED, Word, ZERO};
+use crate::abi::{IPC_NOWAIT, SEM_UNDO, SEMAEM, SEMVMX, Sembuf};
+use crate::errno::Errno;
+use crate::lock::Tag;
+use crate::table::Semaphore;
+
+/// `next` holds a value.
+const STAGED: u16 = 1 << 15;
+/// `intent` is armed.
+const ARMED: u32 = 1 << 31;
+/// `serving`: the waiter's operations are taken back, not done.
+const TAKEN_BACK: u32 = 1 << 31;
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// An operation on this semaphore cannot be done now.
+    Blocked {
+        semaphore: u16,
+        for_zero: bool,
+        nowait: bool,
+    },
+    /// It never can be.
+    Failed(Errno),
+}
+
+/// For whom operations are done.
+#[derive(Clone, Copy)]
+pub(super) struct Party {
+    pub tag: Tag,
+    pub last: Last,
+    /// The cell in which it waits.
+    pub cell: Option<usize>,
+}
+
+/// The value after an operation, or why there is none.
+fn operate(value: i32, operation: &Sembuf) -> Outcome {
+    let op = i32::from(operation.op);
+    if op == 0 && value != 0 || value + op < 0 {
+        Outcome::Blocked {
+            semaphore: operation.num,
+            for_zero: op == 0,
+            nowait: i32::from(operation.flg) & IPC_NOWAIT != 0,
+        }
+    } else if value + op > SEMVMX {
+        // "For some operation, semop+semval is greater than SEMVMX"
+        Outcome::Failed(Errno::ERANGE)
+    } else {
+        Outcome::Done
+    }
+}
+
+fn freeze(semaphore: &Semaphore) -> i32 {
+    let word = Word(semaphore.word.fetch_or(FROZEN, AcqRel));
+    semaphore.next.store(STAGED | word.value() as u16, Relaxed);
+    word.value()
+}
+
+impl LockedSet<'_> {
+    /// Does the operations, if all of them can be done now. With `mark`, the semaphore on which they are blocked gets the flag
+    /// that somebody waits, so that no change of it goes unnoticed from here on.
+    pub(super) fn attempt(&self, operations: Operations<'_>, party: Party, mark: bool) -> Outcome {
+        if let Operations::Own(&[operation]) = operations
+            && i32::from(operation.flg) & SEM_UNDO == 0
+        {
+            return self.attempt_one(&operation, party.last, mark);
+        }
+        let mut outcome = Outcome::Done;
+        let mut touched = 0;
+        for operation in operations.iter() {
+            touched += 1;
+            outcome = self.stage(&operation, party.tag);
+            if outcome != Outcome::Done {
+                break;
+            }
+        }
+        if outcome != Outcome::Done {
+            for operation in operations.iter().take(touched) {
+                self.unstage(&operation, party.tag, if mark { outcome } else { Outcome::Done });
+            }
+            return outcome;
+        }
+        let serving = party.cell.map_or(0, |cell| cell as u32 + 1);
+        self.commit(party.last, serving);
+        for operation in operations.iter() {
+            self.carry_over(&operation, party.last, party.tag);
+        }
+        self.finish_serving();
+        self.set.head.intent.store(0, Release);
+        outcome
+    }
+
+    /// One operation without undo: no more than a swap.
+    fn attempt_one(&self, operation: &Sembuf, last: Last, mark: bool) -> Outcome {
+        let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
+            return Outcome::Failed(Errno::EFBIG);
+        };
+        let mut seen = semaphore.word.load(Relaxed);
+        loop {
+            let word = Word(seen);
+            let outcome = operate(word.value(), operation);
+            let new = match outcome {
+                Outcome::Done => word.after(word.value() + i32::from(operation.op), last).0,
+                Outcome::Blocked { for_zero, .. } if mark => seen | if for_zero { ZERO } else { MORE },
+                _ => return outcome,
+            };
+            match semaphore.word.compare_exchange_weak(seen, new, AcqRel, Relaxed) {
+                Ok(_) => return outcome,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn stage(&self, operation: &Sembuf, tag: Tag) -> Outcome {
+        let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
+            return Outcome::Failed(Errno::EFBIG);
+        };
+        let next = semaphore.next.load(Relaxed);
+        let value = if next & STAGED == 0 {
+            freeze(semaphore)
+        } else {
+            i32::from(next & !STAGED)
+        };
+        let outcome = operate(value, operation);
+        if outcome != Outcome::Done {
+            return outcome;
+        }
+        let op = i32::from(operation.op);
+        if i32::from(operation.flg) & SEM_UNDO != 0 {
+            let Some(record) = self.undo_of(operation.num, tag) else {
+                return Outcome::Failed(Errno::ENOMEM);
+            };
+            let adjustment = record.coming() - op;
+            if !(-SEMAEM - 1..=SEMAEM).contains(&adjustment) {
+                return Outcome::Failed(Errno::ERANGE);
+            }
+            record.stage(adjustment);
+        }
+        semaphore.next.store(STAGED | (value + op) as u16, Relaxed);
+        Outcome::Done
+    }
+
+    /// Drops what was staged for an operation; marks the semaphore if it is the one that `outcome` says is blocked.
+    fn unstage(&self, operation: &Sembuf, tag: Tag, outcome: Outcome) {
+        let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
+            return;
+        };
+        if i32::from(operation.flg) & SEM_UNDO != 0
+            && let Some(record) = self.undo_of(operation.num, tag)
+        {
+            record.unstage();
+        }
+        if let Outcome::Blocked {
+            semaphore: blocked,
+            for_zero,
+            ..
+        } = outcome
+            && blocked == operation.num
+        {
+            semaphore.word.fetch_or(if for_zero { ZERO } else { MORE }, Relaxed);
+        }
+        semaphore.next.store(0, Relaxed);
+        semaphore.word.fetch_and(!FROZEN, Release);
+    }
+
+    fn commit(&self, last: Last, serving: u32) {
+        let head = self.set.head;
+        head.serving.store(serving, Relaxed);
+        head.intent.store(ARMED | last.bits(), Release);
+    }
+
+    fn carry_over(&self, operation: &Sembuf, last: Last, tag: Tag) {
+        if i32::from(operation.flg) & SEM_UNDO != 0
+            && let Some(record) = self.undo_of(operation.num, tag)
+        {
+            record.settle();
+            let owes = record.adjustment() < 0;
+            let word = self
+                .set
+                .semaphores
+                .get(operation.num as usize)
+                .map(|s| s.word.load(Relaxed));
+            if word.is_some_and(|word| (word & OWED != 0) != owes) {
+                self.refresh_owed(operation.num);
+            }
+        }
+        if let Some(semaphore) = self.set.semaphores.get(operation.num as usize) {
+            carry_over(semaphore, last);
+        }
+    }
+
+    fn finish_serving(&self) {
+        let head = self.set.head;
+        let serving = head.serving.load(Relaxed);
+        if let (Ok(records), Some(cell)) = (self.records(), ((serving & !TAKEN_BACK) as usize).checked_sub(1))
+            && let Some(cell) = records.cells.get(cell)
+        {
+            let state = if serving & TAKEN_BACK != 0 { FAILED } else { DONE };
+            cell.state.store(state, Release);
+        }
+        head.serving.store(0, Relaxed);
+    }
+
+    /// After the death of the lock's owner: carries over what was committed, drops what was not.
+    pub(super) fn finish_intent(&self) {
+        let head = self.set.head;
+        let intent = head.intent.load(Acquire);
+        let committed = intent & ARMED != 0;
+        let last = Last::from_bits(intent);
+        self.for_each_undo_of_all(&mut |record, _| {
+            if committed {
+                record.settle();
+            } else {
+                record.unstage();
+            }
+        });
+        for semaphore in self.set.semaphores {
+            if committed {
+                carry_over(semaphore, last);
+            }
+            semaphore.next.store(0, Relaxed);
+            if semaphore.word.load(Relaxed) & FROZEN != 0 {
+                semaphore.word.fetch_and(!FROZEN, Release);
+            }
+        }
+        if committed {
+            self.finish_serving();
+        }
+        head.serving.store(0, Relaxed);
+        head.intent.store(0, Release);
+    }
+
+    /// Gives a semaphore a new value, in the name of `last`, and drops every process's adjustment of it.
+    pub(super) fn assign(&self, number: u16, value: u16, last: Last) {
+        let Some(semaphore) = self.set.semaphores.get(number as usize) else {
+            return;
+        };
+        self.stage_assignment(semaphore, number, value);
+        self.commit(last, 0);
+        self.for_each_undo(number, &mut |_, record| {
+            record.settle();
+            true
+        });
+        carry_over(semaphore, last);
+        self.set.head.intent.store(0, Release);
+        self.refresh_owed(number);
+    }
+
+    /// As [`assign`](Self::assign), for all semaphores together.
+    pub(super) fn assign_all(&self, values: &[u16], last: Last) {
+        for (number, (semaphore, &value)) in self.set.semaphores.iter().zip(values).enumerate() {
+            self.stage_assignment(semaphore, number as u16, value);
+        }
+        self.commit(last, 0);
+        self.finish_intent();
+        for number in 0..self.set.semaphores.len() {
+            self.refresh_owed(number as u16);
+        }
+    }
+
+    fn stage_assignment(&self, semaphore: &Semaphore, number: u16, value: u16) {
+        freeze(semaphore);
+        semaphore.next.store(STAGED | value & !STAGED, Relaxed);
+        self.for_each_undo(number, &mut |_, record| {
+            record.stage(0);
+            true
+        });
+    }
+
+    /// All values as they are at one moment.
+    pub(super) fn snapshot(&self, values: &mut [u16]) {
+        for semaphore in self.set.semaphores {
+            semaphore.word.fetch_or(FROZEN, AcqRel);
+        }
+        for (value, semaphore) in values.iter_mut().zip(self.set.semaphores) {
+            *value = Word(semaphore.word.load(Relaxed)).value() as u16;
+        }
+        for semaphore in self.set.semaphores {
+            semaphore.word.fetch_and(!FROZEN, Release);
+        }
+    }
+
+    /// Makes a dead process's adjustment.
+    pub(super) fn make_adjustment(&self, record: &super::undo::UndoRecord, number: u16) {
+        let Some(semaphore) = self.set.semaphores.get(number as usize) else {
+            return;
+        };
+        let value = (freeze(semaphore) + record.adjustment()).clamp(0, SEMVMX);
+        semaphore.next.store(STAGED | value as u16, Relaxed);
+        record.stage(0);
+        self.commit(record.last(), 0);
+        record.settle();
+        carry_over(semaphore, record.last());
+        self.set.head.intent.store(0, Release);
+        self.refresh_owed(number);
+    }
+
+    /// Takes back what was done for a waiter that died before it noticed.
+    pub(super) fn take_back(&self, cell: usize, tag: Tag, last: Last) {
+        let Ok(records) = self.records() else { return };
+        let operations = Operations::Kept(records, cell);
+        for operation in operations.iter() {
+            let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
+                continue;
+            };
+            let next = semaphore.next.load(Relaxed);
+            let value = if next & STAGED == 0 {
+                freeze(semaphore)
+            } else {
+                i32::from(next & !STAGED)
+            };
+            let value = (value - i32::from(operation.op)).clamp(0, SEMVMX);
+            semaphore.next.store(STAGED | value as u16, Relaxed);
+            if i32::from(operation.flg) & SEM_UNDO != 0
+                && let Some(record) = self.undo_of(operation.num, tag)
+            {
+                record.stage((record.coming() + i32::from(operation.op)).clamp(-SEMAEM - 1, SEMAEM));
+            }
+        }
+        self.commit(last, TAKEN_BACK | (cell as u32 + 1));
+        for operation in operations.iter() {
+            self.carry_over(&operation, last, tag);
+        }
+        self.finish_serving();
+        self.set.head.intent.store(0, Release);
+    }
+}
+
+/// Gives a semaphore its staged value. May be done again: once `next` is clear, nothing is left to do but to thaw.
+fn carry_over(semaphore: &Semaphore, last: Last) {
+    let next = semaphore.next.load(Relaxed);
+    if next & STAGED == 0 {
+        return;
+    }
+    let word = Word(semaphore.word.load(Relaxed))
+        .after(i32::from(next & !STAGED), last)
+        .0;
+    semaphore.word.store(word | FROZEN, Release);
+    semaphore.next.store(0, Release);
+    semaphore.word.store(word & !FROZEN, Release);
+}

@@ -1,0 +1,155 @@
+//! A set, locked: its waiters and undo records may be changed, and several of its semaphores together.
+
+use core::cell::Cell as Kept;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::memory::{Records, Set};
+use super::waiters::REMOVED;
+use crate::critical::Section;
+use crate::errno::{Errno, Result};
+use crate::live::LazyLive;
+use crate::lock::{self, Acquired, Tag};
+use crate::registry::BACKED;
+use crate::sys;
+
+/// Sleepers that are woken after the lock has been given back.
+const WAKES_KEPT: usize = 16;
+
+/// Why a set cannot be locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// It has been removed.
+    Gone,
+    /// It has records that this view of it does not show: look again.
+    Unmapped,
+    /// This process may only read it.
+    ReadOnly,
+}
+
+impl<'m> Set<'m> {
+    /// Does something under the set's lock, in a view that shows the set's records if it has any.
+    ///
+    /// # Errors
+    /// `EIDRM` if the set is gone, `EACCES` if this process may not lock it; those of mapping its file.
+    pub(super) fn locked<T>(&mut self, act: impl FnOnce(&LockedSet<'_>) -> T) -> Result<T> {
+        loop {
+            let denied = match LockedSet::lock(self) {
+                Ok(locked) => return Ok(act(&locked)),
+                Err(denied) => denied,
+            };
+            match denied {
+                Denied::Gone => return Err(Errno::EIDRM),
+                Denied::ReadOnly => return Err(Errno::EACCES),
+                Denied::Unmapped => *self = self.again()?,
+            }
+        }
+    }
+}
+
+/// The lock on one set, held. Released on drop.
+pub(super) struct LockedSet<'s> {
+    pub set: &'s Set<'s>,
+    pub live: LazyLive<'s>,
+    wakes: Kept<[u16; WAKES_KEPT]>,
+    wake_count: Kept<usize>,
+    pub section: Section,
+}
+
+impl<'s> LockedSet<'s> {
+    /// Takes the lock, and recovers first if its last owner died holding it.
+    pub(super) fn lock(set: &'s Set<'s>) -> core::result::Result<LockedSet<'s>, Denied> {
+        if set.read_only {
+            return Err(Denied::ReadOnly);
+        }
+        let section = Section::enter();
+        let member = set.member;
+        let live = member.lazy_live();
+        let head = set.head;
+        let acquired = lock::acquire(&head.lock, member.tag(), member.spins(), &|tag| {
+            member.is_alive(tag, &live)
+        });
+        if acquired == Acquired::Takeover {
+            head.dirty.store(1, Relaxed);
+        }
+        let denied = if head.owner.load(Acquire) != u32::from(set.sequence) + 1 {
+            Some(Denied::Gone)
+        } else if set.records.is_none() && set.slot.flags.load(Acquire) & BACKED != 0 {
+            Some(Denied::Unmapped)
+        } else {
+            None
+        };
+        if let Some(denied) = denied {
+            lock::release(&head.lock);
+            return Err(denied);
+        }
+        let locked = LockedSet {
+            set,
+            live,
+            wakes: Kept::new([0; WAKES_KEPT]),
+            wake_count: Kept::new(0),
+            section,
+        };
+        if head.dirty.load(Relaxed) != 0 {
+            locked.recover();
+            head.dirty.store(0, Release);
+        }
+        Ok(locked)
+    }
+
+    /// Brings the set from any state that a killed process can leave to a consistent one. Every step may be killed and done
+    /// again.
+    #[cold]
+    fn recover(&self) {
+        self.finish_intent();
+        self.rebuild_undos();
+        self.rebuild_waiters();
+        self.serve_all();
+    }
+
+    /// The set's records.
+    ///
+    /// # Errors
+    /// `ENOMEM` where the set has none.
+    pub(super) fn records(&self) -> Result<Records<'s>> {
+        self.set.records.ok_or(Errno::ENOMEM)
+    }
+
+    /// Whether the process with this tag lives.
+    pub(super) fn is_alive(&self, tag: Tag) -> bool {
+        self.set.member.is_alive(tag, &self.live)
+    }
+
+    /// Wakes a waiter, as soon as the lock has been given back.
+    pub(super) fn wake(&self, first: usize) {
+        let count = self.wake_count.get();
+        if count < WAKES_KEPT {
+            let mut wakes = self.wakes.get();
+            wakes[count] = first as u16;
+            self.wakes.set(wakes);
+            self.wake_count.set(count + 1);
+        } else if let Ok(records) = self.records() {
+            sys::futex_wake(&records.cells[first].state, 1);
+        }
+    }
+
+    /// Tells all waiters that the set is gone.
+    pub(super) fn dismiss_all(&self) {
+        let Ok(records) = self.records() else { return };
+        self.for_each_first_cell(&mut |index, _, _| {
+            records.cells[index].state.store(REMOVED, Release);
+            sys::futex_wake(&records.cells[index].state, 1);
+        });
+    }
+}
+
+impl Drop for LockedSet<'_> {
+    fn drop(&mut self) {
+        lock::release(&self.set.head.lock);
+        // Killed before this, we leave sleepers to their own timeout.
+        if let Some(records) = self.set.records {
+            for &first in &self.wakes.get()[..self.wake_count.get()] {
+                sys::futex_wake(&records.cells[first as usize].state, 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Where a set's memory is, and the process's mappings of sets' files.
+//!
+//! A mapping is found without a lock by the slot's number, and pinned while it is used. It is unmapped when the slot has
+//! another set and nobody has it pinned; one that is pinned then (a thread still waits on the removed set) stays until the
+//! process ends.
+
+#![allow(unsafe_code)]
+
+use core::mem::offset_of;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU32, AtomicUsize};
+
+use super::undo::UndoRecord;
+use super::waiters::Cell;
+use super::{INLINE, LockedSets, registry};
+use crate::abi::PAGE_SIZE;
+use crate::errno::{Errno, Result};
+use crate::member::{Member, Private};
+use crate::registry::{BACKED, Phase, State, file};
+use crate::sys;
+use crate::table::{INLINE_SEMAPHORES, SETS, Semaphore, SetHead, SetSlot};
+
+/// Waiter cells that a set may have.
+pub(super) const CELLS: usize = 32767;
+/// Undo records that a set may have.
+pub(super) const UNDOS: usize = 131_072;
+
+/// Where the semaphores begin in a set's file.
+const SEMAPHORES_AT: usize = 128;
+
+const _: () = assert!(size_of::<SetHead>() <= SEMAPHORES_AT);
+const _: () = assert!(offset_of!(SetSlot, semaphores) - offset_of!(SetSlot, set) == size_of::<SetHead>());
+
+/// Offsets in the file of a set.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    pub waiters: usize,
+    pub undos: usize,
+    pub length: usize,
+}
+
+pub(super) const fn layout(nsems: usize) -> Layout {
+    let waiters = (SEMAPHORES_AT + nsems * size_of::<Semaphore>()).next_multiple_of(PAGE_SIZE);
+    let undos = waiters + (CELLS * size_of::<Cell>()).next_multiple_of(PAGE_SIZE);
+    let length = undos + UNDOS * size_of::<UndoRecord>();
+    Layout { waiters, undos, length }
+}
+
+/// One slot's mapping in this process.
+struct Mapping {
+    /// The set's sequence number + 1; 0 for none.
+    owner: AtomicU32,
+    /// Threads that may be looking at the memory.
+    pins: AtomicU32,
+    base: AtomicUsize,
+    length: AtomicUsize,
+}
+
+/// The mappings of all slots: zeroed memory, made when the process first needs it.
+pub(crate) struct Mappings {
+    base: AtomicUsize,
+}
+
+impl Mappings {
+    pub(crate) const fn new() -> Mappings {
+        Mappings {
+            base: AtomicUsize::new(0),
+        }
+    }
+
+    fn get(&self, number: usize) -> Option<&Mapping> {
+        let base = self.base.load(Acquire) as *const Mapping;
+        if base.is_null() || number >= SETS {
+            return None;
+        }
+        // SAFETY: `get_or_make` mapped SETS of them, for as long as the member; all-zero ones are valid.
+        Some(unsafe { &*base.add(number) })
+    }
+
+    /// `_private` proves that no other thread makes it too.
+    fn get_or_make(&self, number: usize, _private: &Private) -> Result<&Mapping> {
+        if self.base.load(Relaxed) == 0 {
+            let base = sys::map_anonymous(SETS * size_of::<Mapping>()).map_err(|_| Errno::ENOMEM)?;
+            self.base.store(base, Release);
+        }
+        self.get(number).ok_or(Errno::EINVAL)
+    }
+
+    /// Unmaps all.
+    ///
+    /// # Safety
+    /// No thread may look at any set's memory.
+    pub(crate) unsafe fn unmap(&self, mapped: &[u32]) {
+        for &number in mapped {
+            if let Some(mapping) = self.get(number as usize)
+                && mapping.owner.swap(0, Relaxed) != 0
+            {
+                // SAFETY: mapped by `map`; the caller vouches that nobody looks.
+                let _ = unsafe { sys::munmap(mapping.base.load(Relaxed), mapping.length.load(Relaxed)) };
+            }
+        }
+        let base = self.base.swap(0, Relaxed);
+        if base != 0 {
+            // SAFETY: mapped by `get_or_make`; nobody refers to it.
+            let _ = unsafe { sys::munmap(base, SETS * size_of::<Mapping>()) };
+        }
+    }
+}
+
+/// Keeps a mapping from being unmapped.
+struct Pin<'m>(&'m Mapping);
+
+impl<'m> Pin<'m> {
+    fn new(mapping: &'m Mapping, sequence: u16) -> Option<Pin<'m>> {
+        if mapping.owner.load(Relaxed) != u32::from(sequence) + 1 {
+            return None;
+        }
+        mapping.pins.fetch_add(1, AcqRel);
+        let pin = Pin(mapping);
+        // Whoever unmaps clears the owner first and then looks at the pins.
+        (mapping.owner.load(Acquire) == u32::from(sequence) + 1).then_some(pin)
+    }
+}
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        self.0.pins.fetch_sub(1, Release);
+    }
+}
+
+/// A set's records in its file, mapped.
+#[derive(Clone, Copy)]
+pub(super) struct Records<'m> {
+    pub cells: &'m [Cell],
+    pub undos: &'m [UndoRecord],
+}
+
+/// A set, and its memory as far as this process sees it.
+pub(super) struct Set<'m> {
+    pub member: &'m Member,
+    pub number: usize,
+    pub slot: &'m SetSlot,
+    pub sequence: u16,
+    pub head: &'m SetHead,
+    pub semaphores: &'m [Semaphore],
+    pub records: Option<Records<'m>>,
+    /// The file could be mapped for reading only: the set may not be altered by this process.
+    pub read_only: bool,
+    _hold: Hold<'m>,
+}
+
+/// What keeps a set's records mapped.
+enum Hold<'m> {
+    Nothing,
+    Pin {
+        _pin: Pin<'m>,
+    },
+    /// A mapping for this use only: start and length.
+    Own(usize, usize),
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        if let Hold::Own(base, length) = *self {
+            // SAFETY: mapped by `Set::visit`; the set that shows it goes with this.
+            let _ = unsafe { sys::munmap(base, length) };
+        }
+    }
+}
+
+impl<'m> Set<'m> {
+    /// The set with this identifier.
+    ///
+    /// # Errors
+    /// `EINVAL` if there is none; `ENOMEM` and `EACCES` where its file cannot be mapped.
+    #[inline]
+    pub(super) fn find(member: &'m Member, id: i32) -> Result<Set<'m>> {
+        let (number, slot, state) = registry(member.table()).find_id(id)?;
+        Set::of_slot(member, number, slot, state)
+    }
+
+    /// The set that is in a slot.
+    #[inline]
+    pub(super) fn of_slot(member: &'m Member, number: usize, slot: &'m SetSlot, state: State) -> Result<Set<'m>> {
+        let flags = slot.flags.load(Acquire);
+        if flags & INLINE != 0 && flags & BACKED == 0 {
+            return Ok(Set::inline(member, number, slot, state.sequence));
+        }
+        match Set::mapped(member, number, slot, state.sequence) {
+            Some(set) => Ok(set),
+            None => Set::map(member, number, slot, state),
+        }
+    }
+
+    /// The part of a small set that is in the table.
+    #[inline]
+    pub(super) fn inline(member: &'m Member, number: usize, slot: &'m SetSlot, sequence: u16) -> Set<'m> {
+        let nsems = (slot.nsems.load(Relaxed) as usize).min(INLINE_SEMAPHORES);
+        Set {
+            member,
+            number,
+            slot,
+            sequence,
+            head: &slot.set,
+            semaphores: &slot.semaphores[..nsems],
+            records: None,
+            read_only: false,
+            _hold: Hold::Nothing,
+        }
+    }
+
+    /// The set by the mapping that the process has already.
+    #[inline]
+    fn mapped(member: &'m Member, number: usize, slot: &'m SetSlot, sequence: u16) -> Option<Set<'m>> {
+        let mapping = member.sets.get(number)?;
+        let pin = Pin::new(mapping, sequence)?;
+        let (base, length) = (mapping.base.load(Relaxed), mapping.length.load(Relaxed));
+        // SAFETY: `map` mapped the file so, and the pin keeps it.
+        unsafe { Set::over(member, number, slot, sequence, (base, length), Hold::Pin { _pin: pin }) }
+    }
+
+    /// The set over its mapped file; `None` unless the table describes it as when it was mapped.
+    ///
+    /// # Safety
+    /// [`open_and_map`] has returned `mapped`, and `hold` keeps it mapped.
+    #[inline]
+    unsafe fn over(
+        member: &'m Member,
+        number: usize,
+        slot: &'m SetSlot,
+        sequence: u16,
+        mapped: (usize, usize),
+        hold: Hold<'m>,
+    ) -> Option<Set<'m>> {
+        // The lowest bit says that it is read-only.
+        let (base, read_only) = (mapped.0 & !1, mapped.0 & 1 != 0);
+        let nsems = slot.nsems.load(Relaxed) as usize;
+        let layout = layout(nsems);
+        if layout.length != mapped.1 {
+            return None;
+        }
+        // SAFETY: the file is mapped with the length that this layout has, whatever the table says now. The structures are
+        // made of atomics, and any bytes are valid for them.
+        let (head, semaphores, records) = unsafe {
+            let semaphores = core::slice::from_raw_parts((base + SEMAPHORES_AT) as *const Semaphore, nsems);
+            let records = Records {
+                cells: core::slice::from_raw_parts((base + layout.waiters) as *const Cell, CELLS),
+                undos: core::slice::from_raw_parts((base + layout.undos) as *const UndoRecord, UNDOS),
+            };
+            (&*(base as *const SetHead), semaphores, records)
+        };
+        let own = Set::inline(member, number, slot, sequence);
+        let inline = slot.flags.load(Relaxed) & INLINE != 0;
+        Some(Set {
+            head: if inline { own.head } else { head },
+            semaphores: if inline { own.semaphores } else { semaphores },
+            records: Some(records),
+            read_only,
+            _hold: hold,
+            ..own
+        })
+    }
+
+    /// The set for one use by a caller who has the private lock: by a mapping of its own if the process has none.
+    pub(super) fn visit(member: &'m Member, number: usize, slot: &'m SetSlot, state: State) -> Result<Set<'m>> {
+        let flags = slot.flags.load(Acquire);
+        if flags & BACKED == 0 {
+            let inline = flags & INLINE != 0;
+            return inline
+                .then(|| Set::inline(member, number, slot, state.sequence))
+                .ok_or(Errno::EIDRM);
+        }
+        if let Some(set) = Set::mapped(member, number, slot, state.sequence) {
+            return Ok(set);
+        }
+        let mapped = open_and_map(member, number, slot, state)?;
+        let hold = Hold::Own(mapped.0 & !1, mapped.1);
+        // SAFETY: just mapped; `hold` unmaps it.
+        unsafe { Set::over(member, number, slot, state.sequence, mapped, hold) }.ok_or(Errno::EIDRM)
+    }
+
+    #[cold]
+    fn map(member: &'m Member, number: usize, slot: &'m SetSlot, state: State) -> Result<Set<'m>> {
+        let private = member.lock_private();
+        Set::map_locked(member, number, slot, state, private)
+    }
+
+    fn map_locked(
+        member: &'m Member,
+        number: usize,
+        slot: &'m SetSlot,
+        state: State,
+        mut private: impl core::ops::DerefMut<Target = Private>,
+    ) -> Result<Set<'m>> {
+        let mapping = member.sets.get_or_make(number, &private)?;
+        if mapping.owner.load(Relaxed) != u32::from(state.sequence) + 1 {
+            private.sets.reserve_one().map_err(|_| Errno::ENOMEM)?;
+            let known = private.sets.as_slice().contains(&(number as u32));
+            if mapping.owner.swap(0, AcqRel) != 0 && mapping.pins.load(Acquire) == 0 {
+                let old = mapping.base.load(Relaxed) & !1;
+                // SAFETY: mapped below; the owner is cleared and nobody has it pinned.
+                let _ = unsafe { sys::munmap(old, mapping.length.load(Relaxed)) };
+            }
+            let (base, length) = open_and_map(member, number, slot, state)?;
+            mapping.base.store(base, Relaxed);
+            mapping.length.store(length, Relaxed);
+            mapping.owner.store(u32::from(state.sequence) + 1, Release);
+            if !known {
+                private.sets.push(number as u32)?;
+            }
+        }
+        drop(private);
+        Set::mapped(member, number, slot, state.sequence).ok_or(Errno::EINVAL)
+    }
+
+    /// The set with its records, which are made if it has none yet: under the registry's lock, so that nobody removes the
+    /// set meanwhile and leaves the file behind.
+    ///
+    /// # Errors
+    /// `EIDRM` if it is gone; `ENOMEM`.
+    pub(super) fn with_records(self) -> Result<Set<'m>> {
+        if self.records.is_some() {
+            return Ok(self);
+        }
+        let (member, number, slot, sequence) = (self.member, self.number, self.slot, self.sequence);
+        drop(self);
+        let private = member.lock_private();
+        let live = State {
+            phase: Phase::Live,
+            sequence,
+        };
+        {
+            let locked = LockedSets::lock(member, &private);
+            if slot.head.state() != live {
+                return Err(Errno::EIDRM);
+            }
+            let id = locked.registry().id(number, live);
+            file::open(member, slot, id, false).map_err(|_| Errno::ENOMEM)?;
+        }
+        Set::map_locked(member, number, slot, live, private)
+    }
+
+    /// Whether the set still exists.
+    pub(super) fn exists(&self) -> bool {
+        self.head.owner.load(Acquire) == u32::from(self.sequence) + 1
+            && self.slot.head.state()
+                == State {
+                    phase: Phase::Live,
+                    sequence: self.sequence,
+                }
+    }
+
+    /// The set once more, with a pin of its own.
+    pub(super) fn again(&self) -> Result<Set<'m>> {
+        let state = State {
+            phase: Phase::Live,
+            sequence: self.sequence,
+        };
+        Set::of_slot(self.member, self.number, self.slot, state)
+    }
+
+    /// Makes sure that a record's file pages exist.
+    ///
+    /// # Errors
+    /// `ENOMEM` where the file system is full.
+    pub(super) fn back(
+        &self,
+        backed: &AtomicU32,
+        index: usize,
+        array: usize,
+        record: usize,
+        count: usize,
+    ) -> Result<()> {
+        const STEP: usize = 4096;
+        let have = (backed.load(Relaxed) as usize).min(count);
+        if index < have {
+            return Ok(());
+        }
+        let want = (index + 1).next_multiple_of(STEP / record).min(count);
+        let state = State {
+            phase: Phase::Live,
+            sequence: self.sequence,
+        };
+        let id = registry(self.member.table()).id(self.number, state);
+        let file = file::open(self.member, self.slot, id, false).map_err(|_| Errno::ENOMEM)?;
+        let (at, len) = (array + have * record, (want - have) * record);
+        crate::namespace::allocate(&file, at as u64, len as u64).map_err(|_| Errno::ENOMEM)?;
+        backed.store(want as u32, Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        layout(self.slot.nsems.load(Relaxed) as usize)
+    }
+}
+
+/// The lowest bit of the address says that it is read-only.
+fn open_and_map(member: &Member, number: usize, slot: &SetSlot, state: State) -> Result<(usize, usize)> {
+    let id = registry(member.table()).id(number, state);
+    let gone = |errno| match errno {
+        Errno::EACCES | Errno::EPERM => Errno::EACCES,
+        Errno::ENOENT | Errno::ELOOP | Errno::EIDRM => Errno::EIDRM,
+        _ => Errno::ENOMEM,
+    };
+    let (file, read_only) = match file::open(member, slot, id, false) {
+        Err(Errno::EACCES) => (file::open(member, slot, id, true).map_err(gone)?, true),
+        other => (other.map_err(gone)?, false),
+    };
+    let length = layout(slot.nsems.load(Relaxed) as usize).length;
+    // The table may lie about the number of semaphores; the file does not about its length.
+    if (sys::fstat(&file).map_err(gone)?.st_size as usize) < length {
+        return Err(Errno::EIDRM);
+    }
+    let write = if read_only { 0 } else { libc::PROT_WRITE };
+    // SAFETY: a new range.
+    let base = unsafe { sys::mmap(0, length, libc::PROT_READ | write, libc::MAP_SHARED, file.raw(), 0) };
+    Ok((base.map_err(|_| Errno::ENOMEM)? | usize::from(read_only), length))
+}

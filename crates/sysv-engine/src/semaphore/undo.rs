@@ -1,0 +1,222 @@
+//! `SEM_UNDO`: what each process owes to each semaphore when it ends.
+
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::locked::LockedSet;
+use super::memory::UNDOS;
+use super::word::{Last, OWED};
+use crate::errno::{Errno, Result};
+use crate::lock::Tag;
+
+/// `staged` holds an adjustment.
+const STAGED: u32 = 1 << 16;
+
+/// One process's adjustment of one semaphore.
+#[repr(C, align(32))]
+pub(super) struct UndoRecord {
+    /// The process's [`Tag`], 0 for a free record. Its store commits.
+    pub owner: AtomicU32,
+    /// The semaphore's number.
+    pub semaphore: AtomicU32,
+    /// What is added to the value when the process ends, in 16 bits.
+    adjustment: AtomicU32,
+    /// The adjustment that an intent gives it, with `STAGED`; 0 otherwise.
+    staged: AtomicU32,
+    /// Next record + 1 of the semaphore, or of the free list (derived).
+    next: AtomicU32,
+    /// The process's [`Last`].
+    last: AtomicU32,
+    _pad: [AtomicU32; 2],
+}
+
+const _: () = assert!(size_of::<UndoRecord>() == 32);
+
+impl UndoRecord {
+    /// What stands here while nothing is staged.
+    pub(super) fn adjustment(&self) -> i32 {
+        i32::from(self.adjustment.load(Relaxed) as u16 as i16)
+    }
+
+    /// What will stand here.
+    pub(super) fn coming(&self) -> i32 {
+        let staged = self.staged.load(Relaxed);
+        if staged & STAGED != 0 {
+            i32::from(staged as u16 as i16)
+        } else {
+            self.adjustment()
+        }
+    }
+
+    pub(super) fn stage(&self, adjustment: i32) {
+        self.staged.store(STAGED | u32::from(adjustment as i16 as u16), Relaxed);
+    }
+
+    pub(super) fn unstage(&self) {
+        self.staged.store(0, Relaxed);
+    }
+
+    /// Makes what is staged stand here. May be done again.
+    pub(super) fn settle(&self) {
+        let staged = self.staged.load(Relaxed);
+        if staged & STAGED != 0 {
+            self.adjustment.store(staged & 0xffff, Relaxed);
+            self.staged.store(0, Release);
+        }
+    }
+
+    pub(super) fn last(&self) -> Last {
+        Last::from_bits(self.last.load(Relaxed))
+    }
+
+    pub(super) fn owner(&self) -> Option<Tag> {
+        Tag::from_word(self.owner.load(Acquire))
+    }
+}
+
+impl LockedSet<'_> {
+    /// A process's record for a semaphore, if it has one.
+    pub(super) fn undo_of(&self, number: u16, owner: Tag) -> Option<&UndoRecord> {
+        let mut found = None;
+        self.for_each_undo(number, &mut |_, record| {
+            if record.owner.load(Relaxed) == owner.word() {
+                found = Some(record);
+            }
+            found.is_none()
+        });
+        found
+    }
+
+    /// Makes sure that a process has a record for a semaphore.
+    ///
+    /// # Errors
+    /// `ENOMEM` when there is no room.
+    pub(super) fn reserve_undo(&self, number: u16, owner: Tag, last: Last) -> Result<()> {
+        if self.undo_of(number, owner).is_some() {
+            return Ok(());
+        }
+        let records = self.records()?;
+        let semaphore = self.set.semaphores.get(number as usize).ok_or(Errno::EFBIG)?;
+        let pool = &self.set.head.undos;
+        let free = (pool.free.load(Relaxed) as usize).checked_sub(1);
+        let index = match free.filter(|&index| index < UNDOS) {
+            Some(index) => {
+                pool.free.store(records.undos[index].next.load(Relaxed), Relaxed);
+                index
+            }
+            None => {
+                let index = pool.high.load(Relaxed) as usize;
+                if index >= UNDOS {
+                    return Err(Errno::ENOMEM);
+                }
+                let at = self.set.layout().undos;
+                self.set.back(&pool.backed, index, at, size_of::<UndoRecord>(), UNDOS)?;
+                pool.high.store(index as u32 + 1, Relaxed);
+                index
+            }
+        };
+        let record = &records.undos[index];
+        record.semaphore.store(u32::from(number), Relaxed);
+        record.adjustment.store(0, Relaxed);
+        record.staged.store(0, Relaxed);
+        record.last.store(last.bits(), Relaxed);
+        record.owner.store(owner.word(), Release);
+        record.next.store(semaphore.undos.load(Relaxed), Relaxed);
+        semaphore.undos.store(index as u32 + 1, Relaxed);
+        Ok(())
+    }
+
+    /// Calls `each` with the records for a semaphore until it returns `false`.
+    pub(super) fn for_each_undo<'s>(&'s self, number: u16, each: &mut dyn FnMut(usize, &'s UndoRecord) -> bool) {
+        let (Ok(records), Some(semaphore)) = (self.records(), self.set.semaphores.get(number as usize)) else {
+            return;
+        };
+        let mut link = semaphore.undos.load(Relaxed);
+        for _ in 0..UNDOS {
+            let Some(index) = (link as usize).checked_sub(1) else {
+                return;
+            };
+            let Some(record) = records.undos.get(index) else { return };
+            link = record.next.load(Relaxed);
+            if !each(index, record) {
+                return;
+            }
+        }
+    }
+
+    /// Makes the word's flag say whether an undo will lower the value.
+    pub(super) fn refresh_owed(&self, number: u16) {
+        let Some(semaphore) = self.set.semaphores.get(number as usize) else {
+            return;
+        };
+        let mut owed = false;
+        self.for_each_undo(number, &mut |_, record| {
+            owed = record.adjustment() < 0;
+            !owed
+        });
+        if (semaphore.word.load(Relaxed) & OWED != 0) != owed {
+            if owed {
+                semaphore.word.fetch_or(OWED, Relaxed);
+            } else {
+                semaphore.word.fetch_and(!OWED, Relaxed);
+            }
+        }
+    }
+
+    /// Frees the records whose owner `gone` names; their adjustments have been made.
+    pub(super) fn free_undos(&self, gone: &dyn Fn(Tag) -> bool) {
+        let Ok(records) = self.records() else { return };
+        let high = (self.set.head.undos.high.load(Relaxed) as usize).min(UNDOS);
+        let mut freed = false;
+        for record in &records.undos[..high] {
+            if record.owner().is_some_and(gone) && record.adjustment() == 0 {
+                record.owner.store(0, Release);
+                freed = true;
+            }
+        }
+        if freed {
+            self.rebuild_undos();
+        }
+    }
+
+    /// Calls `each` with every record in use, owners that name no process included.
+    pub(super) fn for_each_undo_of_all<'s>(&'s self, each: &mut dyn FnMut(&'s UndoRecord, Tag)) {
+        let Ok(records) = self.records() else { return };
+        let high = (self.set.head.undos.high.load(Relaxed) as usize).min(UNDOS);
+        for record in &records.undos[..high] {
+            if let Some(owner) = record.owner() {
+                each(record, owner);
+            }
+        }
+    }
+
+    /// Rebuilds the lists, the free list and the flags from the records.
+    pub(super) fn rebuild_undos(&self) {
+        let Ok(records) = self.records() else { return };
+        let head = self.set.head;
+        for semaphore in self.set.semaphores {
+            if semaphore.undos.load(Relaxed) != 0 {
+                semaphore.undos.store(0, Relaxed);
+            }
+        }
+        head.undos.free.store(0, Relaxed);
+        let high = (head.undos.high.load(Relaxed) as usize).min(UNDOS);
+        for (index, record) in records.undos[..high].iter().enumerate().rev() {
+            let number = record.semaphore.load(Relaxed) as usize;
+            let list = match (record.owner(), self.set.semaphores.get(number)) {
+                (Some(_), Some(semaphore)) => &semaphore.undos,
+                _ => {
+                    record.owner.store(0, Relaxed);
+                    &head.undos.free
+                }
+            };
+            record.next.store(list.load(Relaxed), Relaxed);
+            list.store(index as u32 + 1, Relaxed);
+        }
+        for (number, semaphore) in self.set.semaphores.iter().enumerate() {
+            if semaphore.undos.load(Relaxed) != 0 || semaphore.word.load(Relaxed) & OWED != 0 {
+                self.refresh_owed(number as u16);
+            }
+        }
+    }
+}
