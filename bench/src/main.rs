@@ -9,6 +9,7 @@
 //! something about the machine; compare the ratios.
 
 mod measure;
+mod queues;
 mod segments;
 
 use std::ffi::CString;
@@ -45,4 +46,5 @@ fn main() {
     sysv_engine::signals::take_all();
     measure::header();
     segments::run(&Kernel, &scratch.engine, &filter);
+    queues::run(&Kernel, &scratch.engine, &filter);
 }

@@ -4,16 +4,16 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::LockedQueues;
 use super::contents::Contents;
 use super::ground::Ground;
 use super::layout::{FREE, LOOK, WAITING, WINDOW};
 use super::waiters::Wakes;
 use super::window::{Brief, Mapped};
+use super::{LockedQueues, USED};
 use crate::critical::Section;
 use crate::errno::{Errno, Result};
 use crate::lock::{self, Acquired, Tag};
-use crate::registry::{BACKED, Phase, State};
+use crate::registry::{Phase, State};
 use crate::sys;
 use crate::table::QueueSlot;
 
@@ -88,14 +88,15 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
         let alive = |tag| mapped.member.is_alive(tag, &live);
         let dead = |number: &u32| {
             mapped.window().waiters.get(*number as usize).is_some_and(|waiter| {
-                waiter.state.load(Relaxed) != FREE
-                    && !Tag::from_word(waiter.owner.load(Relaxed)).is_some_and(&alive)
+                waiter.state.load(Relaxed) != FREE && !Tag::from_word(waiter.owner.load(Relaxed)).is_some_and(&alive)
             })
         };
         if wakes.numbers().iter().any(dead) {
             let again = LockedQueue::lock(mapped);
             // What fails for want of memory, the next holder of the lock does.
-            let _ = again.contents().and_then(|contents| contents.bury(wakes.numbers(), &alive));
+            let _ = again
+                .contents()
+                .and_then(|contents| contents.bury(wakes.numbers(), &alive));
         }
     }
 }
@@ -110,7 +111,7 @@ impl Drop for LockedQueue<'_, '_> {
 /// Tells everybody who waits that the queue is removed, and gives its memory back.
 pub(super) fn end(locked: &LockedQueues<'_>, number: usize, slot: &QueueSlot, state: State) {
     let id = locked.registry().id(number, state);
-    if state.phase == Phase::Making || slot.flags.load(Relaxed) & BACKED == 0 {
+    if state.phase == Phase::Making || slot.flags.load(Relaxed) & USED == 0 {
         return;
     }
     // Where this process may not open the file, those who wait find out by themselves.

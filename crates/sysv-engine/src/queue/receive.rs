@@ -118,6 +118,9 @@ fn receive_patiently(
     loop {
         let queue = LockedQueue::lock(mapped);
         let contents = queue.contents()?;
+        if !mapped.exists() {
+            return Err(Errno::EIDRM);
+        }
         let mut attempt = take_given(&contents, &mut waiting, buffer, mapped.member);
         if attempt == Err(Errno::ENOMSG) {
             attempt = may_receive().and_then(|()| take(&queue, &contents, selection, buffer, &mut wakes));

@@ -113,17 +113,15 @@ fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32) -> Result<
 
 /// Waits for room.
 #[cold]
-fn send_patiently(
-    mapped: &Mapped<'_>,
-    may_send: &dyn Fn() -> Result<()>,
-    kind: i64,
-    text: &Text,
-) -> Result<()> {
+fn send_patiently(mapped: &Mapped<'_>, may_send: &dyn Fn() -> Result<()>, kind: i64, text: &Text) -> Result<()> {
     let mut waiting = Waiting::new(mapped, None, text.len);
     let mut wakes = Wakes::default();
     loop {
         let queue = LockedQueue::lock(mapped);
         let contents = queue.contents()?;
+        if !mapped.exists() {
+            return Err(Errno::EIDRM);
+        }
         match may_send().and_then(|()| put(&contents, mapped.member, kind, text, &mut wakes)) {
             Err(Errno::EAGAIN) if !waiting.interrupted => waiting.wait(queue, &contents),
             result => {
@@ -145,13 +143,7 @@ fn send_patiently(
 /// # Errors
 /// `EAGAIN` if there is no room.
 #[inline]
-fn put(
-    contents: &Contents<'_, Mapped<'_>>,
-    member: &Member,
-    kind: i64,
-    text: &Text,
-    wakes: &mut Wakes,
-) -> Result<()> {
+fn put(contents: &Contents<'_, Mapped<'_>>, member: &Member, kind: i64, text: &Text, wakes: &mut Wakes) -> Result<()> {
     if !contents.has_room(text.len) {
         return Err(Errno::EAGAIN);
     }

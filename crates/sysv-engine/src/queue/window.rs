@@ -9,12 +9,13 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
+use super::USED;
 use super::ground::{Ground, Piece};
 use super::layout::{
     ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HEAP_CHUNKS, MAGIC, Tally, UNIT, WINDOW, Window,
     chunk_extent,
 };
-use crate::abi::PAGE_SIZE;
+use crate::abi::{IPCMNI, PAGE_SIZE};
 use crate::errno::{Errno, Result};
 use crate::lock;
 use crate::member::{Member, Private};
@@ -178,6 +179,8 @@ impl<'m> Mapped<'m> {
         if place.named.load(Acquire) == id as u32 + 1 {
             return Ok(mapped);
         }
+        // Said before it is done, so that whoever removes the queue tells those who wait.
+        slot.flags.fetch_or(USED, Relaxed);
         let file = mapped.open()?;
         if (sys::fstat(&file)?.st_size as usize) < WINDOW {
             return Err(Errno::EIDRM);
@@ -206,6 +209,13 @@ impl<'m> Mapped<'m> {
         }
         place.named.store(id as u32 + 1, Release);
         Ok(mapped)
+    }
+
+    /// Whether the queue is still there. Who waits asks: its end may have been told to nobody, if the process that
+    /// removed it was killed or may not open its file.
+    pub(super) fn exists(&self) -> bool {
+        let state = self.slot.head.state();
+        state.exists() && i32::from(state.sequence) == self.id / IPCMNI
     }
 
     fn open(&self) -> Result<Fd> {
