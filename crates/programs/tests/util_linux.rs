@@ -52,8 +52,7 @@ fn ipcs_shows_times_processes_owners_sums_and_limits() {
          ipcs -m -u
          ipcs -m -l
          ipcs -m -l --human
-         ipcs -m -b
-         ipcs",
+         ipcs -m -b",
     ) else {
         return;
     };
