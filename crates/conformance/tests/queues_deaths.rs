@@ -162,9 +162,14 @@ fn every_message_is_accounted_for_though_everybody_may_be_killed(subject: &Queue
     }
     assert_eq!(twice, 0, "received twice");
     // A receiver that is killed after msgrcv has taken a message and before it notes that.
-    assert!(missing <= killed_receivers, "{missing} lost with {killed_receivers} receivers");
+    assert!(
+        missing <= killed_receivers,
+        "{missing} lost with {killed_receivers} receivers"
+    );
     assert!(received > 1000, "{received} received");
-    trial::note(&format!("{received} messages, {kills} kills, {missing} taken by the killed"));
+    trial::note(&format!(
+        "{received} messages, {kills} kills, {missing} taken by the killed"
+    ));
 }
 
 fn a_queue_survives_the_death_of_any_sender_in_the_middle(subject: &QueueSubject) {
