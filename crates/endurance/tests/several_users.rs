@@ -91,17 +91,25 @@ fn attach(engine: &Engine, id: i32, flags: i32) -> sysv_engine::Result<usize> {
 #[test]
 fn nobody_reaches_a_segment_s_bytes_without_permission_even_by_lying() {
     let Some(place) = Place::shared("bytes") else { return };
-    assert_eq!(place.as_user(OWNER, |e| e.shmget(KEY, 4096, IPC_CREAT | 0o600).map(|_| 0)), 0);
+    assert_eq!(
+        place.as_user(OWNER, |e| e.shmget(KEY, 4096, IPC_CREAT | 0o600).map(|_| 0)),
+        0
+    );
     let (id, _) = place.join().shm_stat(FIRST_INDEX, StatBy::Index).unwrap();
     let attached = place.as_user(OTHER, |e| Ok(errno_of(attach(e, id, SHM_RDONLY))));
     assert_eq!(attached, libc::EACCES);
     // Every member may write the table. The liar makes itself the owner there.
     let lied = place.as_user(OTHER, |e| {
-        let table = OpenOptions::new().write(true).open(place.0.join("table")).map_err(|_| Errno::EIO)?;
+        let table = OpenOptions::new()
+            .write(true)
+            .open(place.0.join("table"))
+            .map_err(|_| Errno::EIO)?;
         // The head begins with state, key, uid, gid, cuid, cgid and mode.
         for (word, value) in [(2, OTHER), (3, OTHER), (4, OTHER), (5, OTHER), (6, 0o666)] {
             let at = LAYOUT.segments.0 + word * 4;
-            table.write_all_at(&value.to_le_bytes(), at as u64).map_err(|_| Errno::EIO)?;
+            table
+                .write_all_at(&value.to_le_bytes(), at as u64)
+                .map_err(|_| Errno::EIO)?;
         }
         Ok(errno_of(attach(e, id, SHM_RDONLY)))
     });
@@ -119,7 +127,10 @@ fn nobody_reaches_a_segment_s_bytes_without_permission_even_by_lying() {
 #[test]
 fn nobody_removes_or_changes_another_s_segment() {
     let Some(place) = Place::shared("control") else { return };
-    assert_eq!(place.as_user(OWNER, |e| e.shmget(KEY, 4096, IPC_CREAT | 0o666).map(|_| 0)), 0);
+    assert_eq!(
+        place.as_user(OWNER, |e| e.shmget(KEY, 4096, IPC_CREAT | 0o666).map(|_| 0)),
+        0
+    );
     let (id, before) = place.join().shm_stat(FIRST_INDEX, StatBy::Index).unwrap();
     let change = PermChange {
         uid: OTHER,
@@ -127,8 +138,14 @@ fn nobody_removes_or_changes_another_s_segment() {
         mode: 0o777,
     };
     assert_eq!(place.as_user(OTHER, |e| Ok(errno_of(e.shm_remove(id)))), libc::EPERM);
-    assert_eq!(place.as_user(OTHER, |e| Ok(errno_of(e.shm_set(id, change)))), libc::EPERM);
-    assert_eq!(place.as_user(OTHER, |e| Ok(errno_of(e.shm_lock(id, true)))), libc::EPERM);
+    assert_eq!(
+        place.as_user(OTHER, |e| Ok(errno_of(e.shm_set(id, change)))),
+        libc::EPERM
+    );
+    assert_eq!(
+        place.as_user(OTHER, |e| Ok(errno_of(e.shm_lock(id, true)))),
+        libc::EPERM
+    );
     let after = place.join().shm_stat(id, StatBy::Id).unwrap().1;
     assert_eq!((after.perm.uid, after.perm.mode), (before.perm.uid, before.perm.mode));
     // What the mode does allow works.
