@@ -46,6 +46,7 @@ mod member;
 pub mod namespace;
 mod page_vec;
 mod path;
+mod primitive;
 mod private_lock;
 pub mod process;
 pub mod procfs;
@@ -57,6 +58,7 @@ pub mod signals;
 mod sys;
 mod table;
 pub mod usercopy;
+mod version;
 
 pub use engine::Engine;
 pub use errno::{Errno, Result};

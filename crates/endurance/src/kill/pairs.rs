@@ -63,7 +63,7 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
             let more = wait_until(&mut waiting, &trial, step).map_err(what)?;
             waiting.tracee.kill();
             kills.waiters += 1;
-            if owning.tracee.to_mark() == Stop::Dead {
+            if owning.tracee.run_to_mark() == Stop::Dead {
                 return Err(what("the lock's owner died by itself".to_owned()));
             }
             let findings = trial.inquest(None).map_err(what)?;
@@ -88,7 +88,7 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
         wait_until(&mut waiting, &trial, u32::MAX).map_err(what)?;
         owning.tracee.kill();
         kills.owners += 1;
-        if waiting.tracee.to_mark() == Stop::Dead {
+        if waiting.tracee.run_to_mark() == Stop::Dead {
             return Err(what("the waiter died by itself".to_owned()));
         }
         let findings = trial.inquest(waiting.other.take()).map_err(what)?;
@@ -106,7 +106,7 @@ fn alone(point: &Point, first: &Scenario, second: &Scenario) -> Result<String, S
     trial.ready_as(second).tracee.kill();
     let mut owning = trial.ready();
     point.reach(&mut owning, &mut Image::new(trial.stage.place.path()))?;
-    owning.tracee.to_mark();
+    owning.tracee.run_to_mark();
     let findings = trial.inquest(None)?;
     Ok(findings.view)
 }

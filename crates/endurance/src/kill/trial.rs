@@ -73,13 +73,13 @@ impl<'s> Trial<'s> {
             };
         }
         let child = loop {
-            match actor.to_system_call() {
+            match actor.run_to_system_call() {
                 Stop::Forked(pid) => break Tracee::child(pid),
                 Stop::Dead | Stop::Mark => panic!("{}: there was no fork", scenario.name),
                 _ => {}
             }
         };
-        actor.to_mark();
+        actor.run_to_mark();
         Doomed {
             tracee: child,
             other: Some(actor),
@@ -93,7 +93,7 @@ impl<'s> Trial<'s> {
             && self.scenario.victim == Victim::Actor
         {
             // The child that the victim forked goes on from its first instruction.
-            other.to_mark();
+            other.run_to_mark();
         }
         let mut newcomer = servant(&self.stage, self.scenario, false);
         let again = Findings::from_text(&newcomer.ask(b'i').map_err(|e| format!("a new process: {e}"))?);
