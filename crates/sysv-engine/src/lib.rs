@@ -52,6 +52,7 @@ pub mod process;
 pub mod procfs;
 mod queue;
 mod registry;
+pub mod remains;
 mod segment;
 mod semaphore;
 pub mod signals;
