@@ -55,11 +55,11 @@ impl Next {
     #[cold]
     fn look_up(&self) -> Option<usize> {
         // By the C library's `dlsym(3)`, for the one of that plain name is ours.
-        let found = match look_up_function() {
+        let found = look_up_function().map_or(0, |dlsym| {
             // SAFETY: a terminated name.
-            Some(dlsym) => unsafe { dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize,
-            None => 0,
-        };
+            let found = unsafe { dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+            found as usize
+        });
         self.address.store(if found == 0 { NONE } else { found }, Relaxed);
         (found != 0).then_some(found)
     }
@@ -95,7 +95,8 @@ pub(crate) fn look_up_function() -> Option<LookUp> {
         for version in [c"GLIBC_2.34", c"GLIBC_2.2.5"] {
             if address == 0 {
                 // SAFETY: terminated strings.
-                address = unsafe { dlvsym(libc::RTLD_NEXT, DLSYM.name.as_ptr(), version.as_ptr()) } as usize;
+                let found = unsafe { dlvsym(libc::RTLD_NEXT, DLSYM.name.as_ptr(), version.as_ptr()) };
+                address = found as usize;
             }
         }
         DLSYM.address.store(if address == 0 { NONE } else { address }, Relaxed);
