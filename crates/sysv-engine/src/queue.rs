@@ -15,6 +15,16 @@
 //!
 //! Lock order: a queue's lock is taken alone or under the lock of the queues' registry, and nothing is taken under it. The
 //! lock of a removed queue is taken under the process's private lock when its window passes to another queue.
+//!
+//! What departs from Linux, on purpose: a message that cannot be written to the receiver's buffer (`EFAULT`) stays in the
+//! queue, where Linux has dropped it; `msg_qbytes` has all its 64 bits, where Linux keeps 32; the namespace's owner may raise
+//! it beyond `MSGMNB`.
+//!
+//! What remains: a message's bytes are copied with the queue's lock held, so that a process that is stopped, or waits for a
+//! page of its own, in the middle of that delays the queue's others; memory that a queue once took stays with it until
+//! its removal; whoever may receive may also write the file, and so forge messages; a member that cuts a queue's file
+//! short kills those who use the queue; a handler that runs in the first instants of a wait goes unnoticed where handlers
+//! are not [entered through ours](crate::signals), as between Rust and a C library that nobody interposes.
 
 mod contents;
 mod control;
