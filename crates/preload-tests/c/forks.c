@@ -41,6 +41,7 @@ static int child(void *unused)
     (void)unused;
     hear(to_child);
     say("child: %s", (char *)memory);
+    TRY(shmctl(id, IPC_STAT, (void *)8));
     say("child: attached %ld", attached());
     tell(to_parent);
     hear(to_child);
@@ -78,8 +79,6 @@ static int make_child(const char *way)
     } else if (strcmp(way, "by_number_clone3_clear") == 0) {
         struct clone_args arguments = { .exit_signal = SIGCHLD, .flags = CLONE_CLEAR_SIGHAND };
         made = syscall(SYS_clone3, &arguments, sizeof arguments);
-        if (made == 0)
-            TRY(shmctl(id, IPC_STAT, (void *)8));
     } else if (strcmp(way, "past_everything") == 0)
         __asm__ volatile("syscall" : "=a"(made) : "a"(SYS_fork) : "rcx", "r11", "memory");
     if (made == 0)
