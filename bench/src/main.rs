@@ -10,6 +10,7 @@
 
 mod measure;
 mod segments;
+mod semaphores;
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -45,4 +46,5 @@ fn main() {
     sysv_engine::signals::take_all();
     measure::header();
     segments::run(&Kernel, &scratch.engine, &filter);
+    semaphores::run(&Kernel, &scratch.engine, &filter);
 }
