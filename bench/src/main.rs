@@ -1,14 +1,15 @@
 //! Every operation on the kernel's facility and on ours, interleaved in one run.
 //!
 //! ```sh
-//! cargo run --release -p sysv-bench              # the engine, called from Rust
-//! cargo run --release -p sysv-bench -- segments  # only what has `segments` in its name
+//! cargo run --profile library -p sysv-bench              # the engine, called from Rust
+//! cargo run --profile library -p sysv-bench -- segments  # only what has `segments` in its name
 //! ```
 //!
 //! Times are nanoseconds, each the minimum of [`ROUNDS`] rounds in which kernel and engine take turns. Absolute times say
 //! something about the machine; compare the ratios.
 
 mod measure;
+mod queues;
 mod segments;
 mod semaphores;
 
@@ -47,4 +48,5 @@ fn main() {
     measure::header();
     segments::run(&Kernel, &scratch.engine, &filter);
     semaphores::run(&Kernel, &scratch.engine, &filter);
+    queues::run(&Kernel, &scratch.engine, &filter);
 }

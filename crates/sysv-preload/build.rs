@@ -12,6 +12,8 @@ fn main() {
         // Fewer mappings, faster load: the code is small enough to share pages with the constants.
         "-Wl,-z,noseparate-code",
         "-Wl,--hash-style=gnu",
+        // Our own functions among each other: nothing to look up.
+        "-Wl,-Bsymbolic-functions",
     ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }

@@ -55,9 +55,9 @@ macro_rules! on_each_facility_unprivileged {
 #[macro_export]
 macro_rules! on_each_shared_facility {
     ($($test:ident),* $(,)?) => {
-        $crate::tests_on!(kernel, Kernel, run_with_users, $($test)*);
-        $crate::tests_on!(engine_shared, EngineShared, run_with_users, $($test)*);
-        $crate::tests_on!(engine_announced, EngineAnnounced, run_with_users, $($test)*);
+        $crate::tests_on!(kernel_with_users, Kernel, run_with_users, $($test)*);
+        $crate::tests_on!(engine_shared_with_users, EngineShared, run_with_users, $($test)*);
+        $crate::tests_on!(engine_announced_with_users, EngineAnnounced, run_with_users, $($test)*);
     };
 }
 
@@ -76,8 +76,8 @@ macro_rules! on_the_kernel_and_beyond_the_engine {
 #[macro_export]
 macro_rules! on_the_kernel_and_beyond_the_shared_engine {
     ($($test:ident),* $(,)?) => {
-        $crate::tests_on!(kernel_only, Kernel, run_with_users, $($test)*);
-        $crate::tests_on!(beyond_engine_shared, EngineShared, run_with_users_beyond, $($test)*);
+        $crate::tests_on!(kernel_only_with_users, Kernel, run_with_users, $($test)*);
+        $crate::tests_on!(beyond_engine_shared_with_users, EngineShared, run_with_users_beyond, $($test)*);
     };
 }
 

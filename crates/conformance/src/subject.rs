@@ -151,7 +151,7 @@ impl Subject {
     /// says so.
     pub fn is_alone(&self) -> bool {
         if !self.alone {
-            trial::note("skipped: needs the right to make an IPC namespace");
+            trial::skip("needs the right to make an IPC namespace");
         }
         self.alone
     }
@@ -165,7 +165,7 @@ impl Subject {
     pub fn admits_other_users(&self) -> bool {
         let can = User::can_be_changed() && self.facility != Facility::EnginePrivate;
         if !can {
-            trial::note("skipped: needs root, and a facility that is open to other users");
+            trial::skip("needs root, and a facility that is open to other users");
         }
         can
     }

@@ -317,7 +317,7 @@ fn with_shm_remap_a_range_that_wraps_around_is_enomem(subject: &Subject) {
 
 fn an_occupied_place_comes_before_the_end_of_all_memory(subject: &Subject) {
     let Ok(id) = subject.shmget(IPC_PRIVATE, 1 << 50, IPC_CREAT | SHM_NORESERVE | 0o600) else {
-        return conformance::trial::note("skipped: this machine never overcommits");
+        return conformance::trial::skip("this machine never overcommits");
     };
     let segment = subject.guard(id, IPC_PRIVATE);
     // The range holds this program, its libraries and its stack, and ends beyond the last address.

@@ -46,7 +46,7 @@ fn more_memory_than_there_is_is_enomem(subject: &Subject) {
 fn without_reservation_more_memory_than_there_is_can_be_promised(subject: &Subject) {
     let overcommit = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
     if overcommit.trim() == "2" {
-        return trial::note("skipped: this machine never overcommits");
+        return trial::skip("this machine never overcommits");
     }
     let id = subject
         .shmget(IPC_PRIVATE, 1 << 42, IPC_CREAT | SHM_NORESERVE | 0o600)
@@ -61,7 +61,7 @@ fn without_reservation_more_memory_than_there_is_can_be_promised(subject: &Subje
 fn the_largest_file_can_be_promised_without_reservation(subject: &Subject) {
     let overcommit = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
     if overcommit.trim() == "2" {
-        return trial::note("skipped: this machine never overcommits");
+        return trial::skip("this machine never overcommits");
     }
     for size in [1 << 50, 1 << 62, (1 << 63) - PAGE_SIZE, (1 << 63) - 1] {
         let made = subject.shmget(IPC_PRIVATE, size, IPC_CREAT | SHM_NORESERVE | 0o600);

@@ -1,6 +1,6 @@
 //! `SHM_LOCK` and `SHM_UNLOCK`.
 
-use conformance::{Child, Subject, clock};
+use conformance::{Child, Subject, User, clock};
 use sysv_engine::abi::{PAGE_SIZE, SHM_LOCKED};
 use sysv_engine::{Errno, Segments};
 
@@ -14,11 +14,16 @@ conformance::on_each_facility! {
     locking_survives_the_process_that_did_it,
 }
 
+conformance::on_the_kernel_and_beyond_the_shared_engine! {
+    the_limit_is_for_all_segments_of_a_user_together,
+}
+
 conformance::on_each_facility_unprivileged! {
     the_owner_may_lock_within_its_limit,
     the_owner_may_not_lock_beyond_its_limit,
     the_owner_may_not_lock_at_all_with_a_limit_of_zero,
     the_owner_may_unlock_whatever_its_limit,
+    the_owner_may_lock_again_what_is_beyond_its_limit,
 }
 
 fn locking_shows_in_the_mode(subject: &Subject) {
@@ -120,4 +125,39 @@ fn the_owner_may_unlock_whatever_its_limit(subject: &Subject) {
         assert_eq!(subject.shm_lock(segment.id(), false), Ok(()));
     });
     assert_eq!(segment.stat().perm.mode, 0o600);
+}
+
+fn the_owner_may_lock_again_what_is_beyond_its_limit(subject: &Subject) {
+    let segment = subject.segment(4 * PAGE_SIZE);
+    assert_eq!(subject.shm_lock(segment.id(), true), Ok(()));
+    Child::compute(|| {
+        conformance::user::limit_locked_memory(PAGE_SIZE);
+        assert_eq!(subject.shm_lock(segment.id(), true), Ok(()));
+        // But not with none at all.
+        conformance::user::limit_locked_memory(0);
+        assert_eq!(subject.shm_lock(segment.id(), true), Err(Errno::EPERM));
+    });
+    assert_eq!(segment.stat().perm.mode, SHM_LOCKED | 0o600);
+}
+
+fn the_limit_is_for_all_segments_of_a_user_together(subject: &Subject) {
+    // Somebody who locks nothing in other tests.
+    let locker = User {
+        uid: 54340,
+        gid: 54340,
+        groups: &[],
+    };
+    Child::compute_as(locker, subject, || {
+        conformance::user::limit_locked_memory(8 * PAGE_SIZE);
+        let [one, other] = [(); 2].map(|()| subject.segment(5 * PAGE_SIZE));
+        assert_eq!(subject.shm_lock(one.id(), true), Ok(()));
+        assert_eq!(subject.shm_lock(other.id(), true), Err(Errno::ENOMEM));
+        assert_eq!(subject.shm_lock(one.id(), false), Ok(()));
+        assert_eq!(subject.shm_lock(other.id(), true), Ok(()));
+        assert_eq!(subject.shm_lock(one.id(), true), Err(Errno::ENOMEM));
+        // A removed segment gives its share back.
+        other.remove();
+        assert_eq!(subject.shm_lock(one.id(), true), Ok(()));
+        assert_eq!(subject.shm_lock(one.id(), false), Ok(()));
+    });
 }

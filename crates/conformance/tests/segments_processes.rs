@@ -330,6 +330,8 @@ fn a_bare_fork_counts_as_an_attach_by_the_parent(subject: &Subject) {
         });
         parent.send(&grandchild.receive::<u64>());
         parent.receive::<()>();
+        grandchild.proceed();
+        grandchild.finish();
     });
     child.arrived();
     // Now the last one is somebody else.
@@ -341,6 +343,8 @@ fn a_bare_fork_counts_as_an_attach_by_the_parent(subject: &Subject) {
     let ds = segment.stat();
     assert_eq!((ds.lpid, ds.nattch), (child.pid(), 3));
     assert!((before..=clock::now()).contains(&ds.atime));
+    child.proceed();
+    child.finish();
 }
 
 /// A child that is the first process of a pid namespace of its own, if we may make one.

@@ -1,6 +1,7 @@
 //! Kill points: every operation is killed at every instruction, and whoever is left looks at what it left.
 
 mod image;
+mod pairs;
 mod scenario;
 mod survey;
 mod trace;
@@ -77,11 +78,48 @@ pub(crate) fn run(plan: &Plan) -> bool {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
+    if plan.names.is_empty() {
+        lost += u32::from(!all_pairs(plan));
+    }
     let [instructions, points, kills, covered] = [0, 1, 2, 3].map(|i| board.figures[i].load(SeqCst));
     println!(
         "{operations} operations, {instructions} instructions at {points} points: {kills} kills stand for {covered} instructions; {lost} operations failed"
     );
     lost == 0
+}
+
+fn all_pairs(plan: &Plan) -> bool {
+    crate::process::adopt_orphans();
+    let sample = plan.sample.map(|sample| sample.div_ceil(4));
+    let mut whole = true;
+    for (owner, waiter) in pairs::PAIRS {
+        match pairs::try_pair(owner, waiter, sample, plan.seed) {
+            Ok(kills) => println!(
+                "{owner}, and {waiter} waiting for it: {} kills of the waiter, {} of the owner",
+                kills.waiters, kills.owners
+            ),
+            Err(error) => {
+                println!("  LOST: {error}");
+                whole = false;
+            }
+        }
+    }
+    whole
+}
+
+/// Measures how long a waiter takes from the death of the lock's owner to the end of its call; `false` if it failed.
+pub(crate) fn measure_takeover(times: usize, seed: u64) -> bool {
+    match pairs::takeover_times(times.max(1), seed) {
+        Ok(taken) => {
+            let (median, worst) = (taken[taken.len() / 2], taken[taken.len() - 1]);
+            println!("takeover, {} times: median {median:?}, worst {worst:?}", taken.len());
+            true
+        }
+        Err(error) => {
+            println!("takeover: {error}");
+            false
+        }
+    }
 }
 
 fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {

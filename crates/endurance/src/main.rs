@@ -16,6 +16,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: endurance kill-points [--sample POINTS] [--seed SEED] [--jobs N] [--quick] [OPERATION…]
        endurance lies [--images IMAGES] [--seed SEED] [--jobs N] [--liar]
+       endurance takeover [--sample TIMES]
        endurance storm [--seconds SECONDS] [--workers N] [--seed SEED]
 ";
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
             jobs: options.jobs,
             quick: options.quick,
         }),
+        "takeover" => kill::measure_takeover(options.sample.unwrap_or(100), options.seed),
         "storm" => storm::run(&storm::Plan {
             seconds: options.seconds,
             seed: options.seed,

@@ -29,10 +29,6 @@ impl Process {
         }
     }
 
-    pub(crate) fn pid(&self) -> i32 {
-        self.pid
-    }
-
     pub(crate) fn signal(&self, signal: i32) {
         kill(self.pid, signal);
     }
@@ -104,7 +100,7 @@ pub(crate) fn is_root() -> bool {
 
 /// A forked process that answers questions.
 pub(crate) struct Servant {
-    process: Process,
+    _process: Process,
     questions: File,
     answers: File,
 }
@@ -128,14 +124,10 @@ impl Servant {
             0
         });
         Servant {
-            process,
+            _process: process,
             questions,
             answers,
         }
-    }
-
-    pub(crate) fn pid(&self) -> i32 {
-        self.process.pid()
     }
 
     /// Asks, and waits for the answer.

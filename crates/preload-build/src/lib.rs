@@ -56,7 +56,8 @@ fn build(crate_type: &str, options: &[&str], built: &str, wanted: &str) -> PathB
     cargo
         .args([
             "rustc",
-            "--release",
+            "--profile",
+            "library",
             "--lib",
             "--crate-type",
             crate_type,
@@ -81,7 +82,7 @@ fn build(crate_type: &str, options: &[&str], built: &str, wanted: &str) -> PathB
     let status = cargo.status().unwrap_or_else(|e| panic!("cannot start cargo: {e}"));
     assert!(status.success(), "sysv-preload does not build: {status}");
 
-    let (built, wanted) = (target_dir.join(target).join("release").join(built), out.join(wanted));
+    let (built, wanted) = (target_dir.join(target).join("library").join(built), out.join(wanted));
     fs::copy(&built, &wanted).unwrap_or_else(|e| panic!("{}: {e}", built.display()));
     wanted
 }

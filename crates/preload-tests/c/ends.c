@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static int id;
 static char *memory;
@@ -84,6 +85,9 @@ static void end(const char *way)
 int main(int argc, char **argv)
 {
     const char *way = argc > 1 ? argv[1] : "return";
+    /* Nobody asks until some time after. */
+    int late = strncmp(way, "late/", 5) == 0;
+    way += late ? 5 : 0;
     id = MUST(shmget(IPC_PRIVATE, 4096, 0600));
     int pid = MUST(fork());
     if (pid == 0) {
@@ -93,9 +97,14 @@ int main(int argc, char **argv)
     int status;
     MUST(waitpid(pid, &status, 0));
     say("exit %d, signal %d", WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    time_t ended = time(NULL);
+    if (late)
+        sleep(2);
     struct shmid_ds ds;
     MUST(shmctl(id, IPC_STAT, &ds));
     say("attached %lu, by the child last %d", ds.shm_nattch, ds.shm_lpid == pid);
+    if (late)
+        say("detached when it ended: %d", ds.shm_dtime <= ended);
     MUST(shmctl(id, IPC_RMID, NULL));
     return 0;
 }

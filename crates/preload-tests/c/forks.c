@@ -1,4 +1,5 @@
-/* Children made in every way, and the attachments that they have. The mode is the way. */
+/* Children made in every way, and the attachments that they have. The mode is the way; with "late/" before it nobody asks
+ * before the child has made a call. */
 #include "say.h"
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -38,6 +39,7 @@ static void hear(int *way)
 static int child(void *unused)
 {
     (void)unused;
+    hear(to_child);
     say("child: %s", (char *)memory);
     say("child: attached %ld", attached());
     tell(to_parent);
@@ -87,7 +89,11 @@ static int make_child(const char *way)
 
 static void one_child(const char *way)
 {
-    int pid = MUST(make_child(way));
+    int late = strncmp(way, "late/", 5) == 0;
+    int pid = MUST(make_child(late ? way + 5 : way));
+    if (!late)
+        say("attached %ld", attached());
+    tell(to_child);
     hear(to_parent);
     say("attached %ld", attached());
     tell(to_child);
@@ -104,6 +110,8 @@ static void one_child(const char *way)
 static void killed_child(void)
 {
     int pid = MUST(make_child("fork"));
+    say("attached %ld", attached());
+    tell(to_child);
     hear(to_parent);
     say("attached %ld", attached());
     kill(pid, SIGKILL);

@@ -21,6 +21,12 @@ fn every_end_detaches() {
 }
 
 #[test]
+fn an_orderly_end_is_noted_when_it_happens() {
+    assert_same(&Program::compile("ends"), "late/exit");
+    assert_same(&Program::compile("ends"), "late/return");
+}
+
+#[test]
 fn no_descriptor_is_kept_open_or_needed() {
     assert_same(&Program::compile("ends"), "closefrom");
 }

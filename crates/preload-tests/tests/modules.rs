@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use sysv_preload_tests::{Linked, Namespace, Outcome, Program, Run};
+use sysv_preload_tests::{Linked, Namespace, Outcome, Program, Run, assert_same};
 
 fn loaded(mode: &str) -> (Outcome, Outcome) {
     let module = Program::compile_as("deepbound", Linked::AsModule);
@@ -29,6 +29,11 @@ fn a_module_is_searched_for_where_its_caller_says() {
     let kernel = run().on_kernel();
     assert_eq!(kernel.code, Some(0), "{kernel:?}");
     run().on_library(&Namespace::fresh()).assert_is(&kernel, "by $ORIGIN");
+}
+
+#[test]
+fn a_function_that_is_looked_up_in_the_c_library_is_ours() {
+    assert_same(&Program::compile("looked_up"), "");
 }
 
 #[test]

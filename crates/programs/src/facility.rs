@@ -32,7 +32,8 @@ pub struct Kernel {
 /// Ours: the command `sysv` and a directory.
 pub struct Namespace {
     sysv: PathBuf,
-    directory: PathBuf,
+    /// None for one that `sysv` makes and removes with each command.
+    directory: Option<PathBuf>,
     /// Where `sysv` is, if another user must be able to run it.
     _copy: Option<Place>,
 }
@@ -68,8 +69,17 @@ impl Facility {
         }
         Facility::Namespace(Namespace {
             sysv,
-            directory,
+            directory: Some(directory),
             _copy: copy,
+        })
+    }
+
+    /// Ours, fresh for each command. If root runs the tests, other users may use it whom root's programs become.
+    pub fn ephemeral() -> Facility {
+        Facility::Namespace(Namespace {
+            sysv: sysv_command().to_owned(),
+            directory: None,
+            _copy: None,
         })
     }
 
@@ -106,11 +116,12 @@ impl Facility {
             }
             Facility::Namespace(Namespace { sysv, directory, .. }) => {
                 let mut command = Command::new(sysv);
-                command
-                    .args(["run", "--namespace"])
-                    .arg(directory)
-                    .arg("--")
-                    .arg(program);
+                command.arg("run");
+                match directory {
+                    Some(directory) => command.arg("--namespace").arg(directory),
+                    None => command.arg("--ephemeral"),
+                };
+                command.arg("--").arg(program);
                 // SAFETY: as above.
                 unsafe {
                     command.pre_exec(move || {
@@ -132,9 +143,22 @@ impl Facility {
 #[track_caller]
 pub fn same_on_both(script: &str) -> Option<String> {
     let place = Place::in_memory();
-    let kernel = Facility::kernel()?;
-    let ours = Facility::namespace(place.join("namespace"));
-    let [expected, found] = [&kernel, &ours].map(|facility| {
+    same_on(
+        &Facility::kernel()?,
+        &Facility::namespace(place.join("namespace")),
+        script,
+    )
+}
+
+/// [`same_on_both`] for scripts of root's whose programs go on as other users. They must leave nothing behind.
+#[track_caller]
+pub fn same_on_both_for_several_users(script: &str) -> Option<String> {
+    same_on(&Facility::kernel()?, &Facility::ephemeral(), script)
+}
+
+#[track_caller]
+fn same_on(kernel: &Facility, ours: &Facility, script: &str) -> Option<String> {
+    let [expected, found] = [kernel, ours].map(|facility| {
         let mut command = facility.command("sh");
         command.args(["-euc", script]).env("LC_ALL", "C").env("TZ", "UTC");
         let finished = finish(&mut command);

@@ -19,7 +19,7 @@ mod skip;
 mod user;
 
 pub use command::{Finished, finish, finish_within};
-pub use facility::{Facility, same_on_both};
+pub use facility::{Facility, same_on_both, same_on_both_for_several_users};
 pub use normal::normalised;
 pub use place::Place;
 pub use postgresql::{Cluster, Server, Session, send};

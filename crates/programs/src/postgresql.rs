@@ -84,6 +84,7 @@ impl Cluster {
             "--username",
             "tester",
             "--no-sync",
+            "--no-locale",
             "--no-instructions",
             "--pgdata",
         ]);

@@ -165,11 +165,11 @@ fn a_read_only_file_system_refuses() {
     let Some(output) = on_tmpfs(
         "size=4m",
         r#"use "$ns" 100 1
-        mount -o remount,ro "$PLACE/fs"
+        mount -o remount,bind,ro "$PLACE/fs"
         use "$ns" 100 1
         use_directly "$ns" 100 1
         use "$PLACE/fs/new" 100 1
-        mount -o remount,rw "$PLACE/fs"
+        mount -o remount,bind,rw "$PLACE/fs"
         use "$ns" 100 1
         ls "$PLACE/fs""#,
     ) else {
@@ -217,7 +217,7 @@ fn without_dev_shm_the_default_is_refused_and_an_ephemeral_namespace_goes_elsewh
         mount --rbind "$dev" /dev
         "$SYSV" run -- echo run || echo "status $?"
         LD_PRELOAD=$preload perl -e "$program" 10 || true
-        "$SYSV" run --ephemeral -- perl -e "$program" 10 2>/dev/null
+        "$SYSV" run --ephemeral -- perl -e "$program" 10 2>"$PLACE/report"
         use "$PLACE/ns" 10000"#;
     let Some(mut command) = shell_with_mounts(&place, script) else {
         return;
@@ -345,6 +345,19 @@ fn a_small_address_space_refuses_to_attach_or_to_join() {
         by_library.starts_with(&why) && by_library.contains("(ENOMEM); "),
         "{by_library}"
     );
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_does_not_kill() {
+    let place = Place::in_memory();
+    let script = r#"use "$PLACE/ns" 100 1
+        ulimit -f 16
+        use "$PLACE/ns" 100000 2
+        use "$PLACE/ns" 100 1"#;
+    if found(&["perl"]) {
+        let output = finish(&mut shell(&place, script)).success();
+        assert_eq!(output, "fine\nshmwrite: Cannot allocate memory\nstatus 12\nfine\n");
+    }
 }
 
 #[test]

@@ -52,8 +52,7 @@ fn ipcs_shows_times_processes_owners_sums_and_limits() {
          ipcs -m -u
          ipcs -m -l
          ipcs -m -l --human
-         ipcs -m -b
-         ipcs",
+         ipcs -m -b",
     ) else {
         return;
     };
@@ -145,7 +144,7 @@ fn what_programs_read_is_in_the_kernels_format() {
               }' /proc/sysvipc/shm
          wc -l < /proc/sysvipc/shm
          dd if=/proc/sysvipc/shm bs=7 2>/dev/null | cmp - /proc/sysvipc/shm && echo 'the same in pieces'
-         stat -c '%A %U %G %s' /proc/sysvipc/shm /proc/sys/kernel/shmmni"#,
+         stat -c '%A %h %s %F' /proc/sysvipc/shm /proc/sys/kernel/shmmni"#,
     ) else {
         return;
     };

@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::RUN_FAILED;
-use crate::{create, demo, limits, ls, namespace, read, rm, run, set, show, write};
+use crate::{create, demo, gc, limits, ls, namespace, read, rm, run, set, show, write};
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 if all went well, 1 if something did not, 2 if the command line is wrong. `sysv run` exits as its \
@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Rm(rm::Arguments),
     Read(read::Arguments),
     Write(write::Arguments),
+    Gc(gc::Arguments),
     Limits(limits::Arguments),
     Namespace(namespace::Arguments),
     Demo(demo::Arguments),

@@ -3,7 +3,9 @@
 mod cli;
 mod create;
 mod demo;
+mod duration;
 mod failure;
+mod gc;
 mod limits;
 mod ls;
 mod namespace;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Rm(arguments) => ("rm", rm::rm(&arguments)),
         Command::Read(arguments) => ("read", read::read(&arguments)),
         Command::Write(arguments) => ("write", write::write(&arguments)),
+        Command::Gc(arguments) => ("gc", gc::gc(&arguments)),
         Command::Limits(arguments) => ("limits", limits::limits(&arguments)),
         Command::Namespace(arguments) => ("namespace", namespace::namespace(&arguments)),
         Command::Demo(arguments) => ("demo", demo::demo(&arguments)),

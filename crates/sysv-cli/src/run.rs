@@ -5,6 +5,7 @@ mod leaks;
 mod library;
 mod program;
 mod supervise;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::io;

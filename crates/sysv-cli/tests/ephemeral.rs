@@ -118,6 +118,40 @@ fn a_child_that_outlives_the_program_is_named_and_keeps_its_memory() {
     );
 }
 
+/// The last process that has a removed segment attached is killed, and nobody makes a call any more: the program, whose
+/// child it was, lives on and waits.
+#[test]
+fn the_memory_of_a_removed_segment_is_back_at_once_when_its_last_user_is_killed() {
+    let mut command = sysv();
+    let script = "echo $SYSV_NAMESPACE; echo $$; sysv=\"$0\"; $sysv create 4096 --key 0x64656d6f >&2; \
+         $sysv demo --role hold & read line; $sysv rm --key 0x64656d6f; echo removed; read line; exit 0";
+    command.args([
+        "run",
+        "--ephemeral",
+        "--",
+        "sh",
+        "-c",
+        script,
+        env!("CARGO_BIN_EXE_sysv"),
+    ]);
+    let (mut running, directory, program) = started(command);
+    let told = running.line();
+    let holder: i32 = told.split_whitespace().nth(1).unwrap().parse().unwrap();
+    running.write("\n");
+    assert_eq!(running.line(), "removed");
+    let files = || fs::read_dir(directory.join("shm")).unwrap().count();
+    // Time enough to notice that somebody has it.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(files(), 1, "it is attached");
+    kill(holder, Signal::KILL);
+    wait_until("the segment's file is removed", || files() == 0);
+    assert_eq!(state(program), 'S', "the program waits");
+    running.write("\n");
+    let (status, report) = running.end();
+    assert!(status.success() && report.lines().count() == 1, "{report}");
+    assert!(gone(&directory));
+}
+
 #[test]
 fn signals_reach_the_program_and_the_namespace_goes_with_it() {
     for (signal, number) in [

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use place::{Place, complains, succeeds, sysv};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "ls",
     "show",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 11] = [
     "rm",
     "read",
     "write",
+    "gc",
     "limits",
     "namespace",
     "demo",

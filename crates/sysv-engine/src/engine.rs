@@ -84,6 +84,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether removed segments wait for their last user to go: if so, a number that changes with every change to a
+    /// segment. Costs two loads, so that it may be asked often.
+    pub fn removed_waiting(&self) -> Option<u64> {
+        segment::removed_waiting(self.member)
+    }
+
+    /// Frees the memory of removed segments that only the dead had, and calls `each` with every process that still has
+    /// one attached: its id and its pid namespace's inode number, once for each attachment. `each` must not call the
+    /// facility.
+    ///
+    /// # Errors
+    /// When the process cannot become a member again after a fork.
+    pub fn holders_of_removed(&self, each: &mut dyn FnMut(u32, u32)) -> Result<()> {
+        segment::holders_of_removed(self.member, each)
+    }
+
     /// `shmat` that also says how many bytes of the segment are mapped at the address. The length was read before the
     /// segment was mapped and is that of the mapping: nothing that another member writes changes it.
     ///

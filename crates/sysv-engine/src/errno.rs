@@ -42,6 +42,7 @@ errnos! {
     EACCES, "Permission denied";
     EAGAIN, "Resource temporarily unavailable";
     EBADF, "Bad file descriptor";
+    EBUSY, "Device or resource busy";
     EDEADLK, "Resource deadlock avoided";
     EDQUOT, "Disk quota exceeded";
     EEXIST, "File exists";

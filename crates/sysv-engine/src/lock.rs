@@ -14,10 +14,10 @@
 //! Lock order: `process::MEMBERS`, a member's private lock, then a registry's lock. No two registries' locks are
 //! held at once.
 
-use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::time::Duration;
 
+use crate::primitive::{AtomicU32, spin_loop};
 use crate::sys;
 
 const WAITERS: u32 = 1 << 15;
@@ -99,7 +99,7 @@ fn acquire_contended(word: &AtomicU32, me: Tag, spin: bool, alive: &dyn Fn(Tag) 
         }
         if spins > 0 {
             spins -= 1;
-            core::hint::spin_loop();
+            spin_loop();
             continue;
         }
         if seen & WAITERS == 0 && word.compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed).is_err() {
@@ -130,7 +130,7 @@ pub(crate) fn release(word: &AtomicU32) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -239,8 +239,10 @@ impl Member {
 
     /// Whether the process with this tag lives.
     pub(crate) fn is_alive(&self, tag: Tag, live: &LazyLive<'_>) -> bool {
-        if tag == self.tag() {
-            return true;
+        let own = self.tag();
+        if tag.index() == own.index() {
+            // The record's lock is this process's own, so it proves nothing for a predecessor, whatever the record says.
+            return tag == own;
         }
         let Some(record) = self.table().processes.get(tag.index()) else {
             return false;
@@ -285,7 +287,7 @@ impl Member {
     /// Makes sure that record `index` of an array in the table has file pages under it.
     ///
     /// # Errors
-    /// `ENOSPC` or `ENOMEM` where the file system is full.
+    /// `ENOSPC` where the file system is full.
     pub(crate) fn back(
         &self,
         backed: &AtomicU32,
@@ -302,7 +304,7 @@ impl Member {
         let want = (index + 1).next_multiple_of(STEP / record).min(count);
         let bytes = ((want - have) * record) as u64;
         // Not at the expense of what segments were promised.
-        segment::spare(self, bytes)?;
+        segment::spare(self, bytes).map_err(|_| Errno::ENOSPC)?;
         let file = sys::open(PathBuf::join(self.directory(), b"table")?.as_c_str(), libc::O_RDWR, 0)?;
         namespace::allocate(&file, (array + have * record) as u64, bytes)?;
         backed.fetch_max(want as u32, Relaxed);

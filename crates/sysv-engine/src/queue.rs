@@ -51,6 +51,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::registry::{Locked, Mechanism, Registry, Slot, State};
 use crate::table::{ObjectHead, QueueSlot, Table};
 
+/// Slot flag: somebody may have the file mapped.
+const USED: u32 = 1 << 8;
+
 /// The lock on the queues' registry, held.
 pub(crate) type LockedQueues<'m> = Locked<'m, QueueSlot>;
 

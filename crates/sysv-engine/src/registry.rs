@@ -28,12 +28,13 @@ pub(crate) use locked::Locked;
 pub(crate) use mechanism::{BACKED, BACKING, FILE_LAGS, Mechanism, Slot};
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicU32, AtomicU64, fence};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::abi::{IPC_PRIVATE, IPCMNI, IpcPerm, S_IRWXUGO};
 use crate::credentials::Ownership;
 use crate::errno::{Errno, Result};
 use crate::table::{BUCKETS, ObjectHead, RegistryHeader, RegistryIndex};
+use crate::version;
 
 /// Where an object stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,18 +234,7 @@ impl<'t, S: Slot> Registry<'t, S> {
     /// meanwhile.
     #[inline]
     pub(crate) fn read_optimistically<T>(&self, read: impl FnOnce() -> T) -> core::result::Result<T, Changed> {
-        let before = self.header.version.load(Acquire);
-        if before % 2 == 1 {
-            return Err(Changed);
-        }
-        let value = read();
-        // The loads above happen before the second look at the version.
-        fence(Acquire);
-        if self.header.version.load(Relaxed) == before {
-            Ok(value)
-        } else {
-            Err(Changed)
-        }
+        version::read_unchanged(&self.header.version, read).ok_or(Changed)
     }
 
     /// The highest index in use as Linux reports it: an index, not a count; 0 if there is none.

@@ -6,7 +6,7 @@ use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{Acquire, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use sysv_engine::{Engine, Errno, Join, JoinError, PathBuf, Result, namespace, process, signals};
 
@@ -15,7 +15,7 @@ use crate::raw::{self, SignalsBlocked, syscall};
 
 /// | value | meaning | who changes it |
 /// |---|---|---|
-/// | `UNASKED` | no System V call yet | the first caller |
+/// | `UNASKED` | no System V call yet, or one that may succeed if it is made again | the next caller |
 /// | `JOINED` | `OUTCOME.engine` is valid, for ever | nobody |
 /// | `REFUSED` + errno | no namespace, for ever | nobody |
 /// | `JOINING` + process id | a thread of that process is at it | that thread; any thread of a forked child, which does not have it |
@@ -76,13 +76,15 @@ fn join() -> Result<&'static Engine> {
             found => expected = found,
         }
     }
-    let state = match join_named() {
-        Ok(engine) => {
-            // SAFETY: this thread holds `JOINING`.
-            unsafe { (*OUTCOME.engine.get()).write(engine) };
-            announce();
-            JOINED
-        }
+    let joined = join_named().map(|engine| {
+        // SAFETY: this thread holds `JOINING`.
+        unsafe { (*OUTCOME.engine.get()).write(engine) };
+        announce();
+    });
+    let state = match joined {
+        Ok(()) => JOINED,
+        // What may have passed by the next call: it asks again.
+        Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOSPC) => UNASKED,
         Err(errno) => REFUSED | errno.raw() as u32,
     };
     STATE.store(state, Release);
@@ -95,10 +97,7 @@ fn join() -> Result<&'static Engine> {
             i32::MAX
         )
     };
-    match state {
-        JOINED => Ok(engine()),
-        _ => Err(Errno::from_raw((state & !REFUSED) as i32)),
-    }
+    joined.map(|()| engine())
 }
 
 /// Tells the engine what it may rely on, since everything of the kind is interposed here.
@@ -149,6 +148,10 @@ fn default() -> Result<(PathBuf, Join)> {
 }
 
 fn refuse(error: &JoinError, directory: &CStr) -> Errno {
-    raw::complain(format_args!("{}", error.describe(directory)));
+    /// One line for a process, however often it asks again.
+    static SAID: AtomicU32 = AtomicU32::new(0);
+    if SAID.swap(1, Relaxed) == 0 {
+        raw::complain(format_args!("{}", error.describe(directory)));
+    }
     error.errno()
 }

@@ -41,3 +41,5 @@ mod credentials;
 mod modules;
 #[cfg(feature = "interpose")]
 mod procfs;
+#[cfg(feature = "interpose")]
+mod symbols;

@@ -6,6 +6,8 @@
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
+#[cfg(feature = "interpose")]
+use core::ffi::{c_char, c_void};
 use core::sync::atomic::AtomicUsize;
 #[cfg(feature = "interpose")]
 use core::sync::atomic::Ordering::Relaxed;
@@ -52,8 +54,12 @@ impl Next {
     #[cfg(feature = "interpose")]
     #[cold]
     fn look_up(&self) -> Option<usize> {
-        // SAFETY: a terminated name.
-        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize;
+        // By the C library's `dlsym(3)`, for the one of that plain name is ours.
+        let found = look_up_function().map_or(0, |dlsym| {
+            // SAFETY: a terminated name.
+            let found = unsafe { dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+            found as usize
+        });
         self.address.store(if found == 0 { NONE } else { found }, Relaxed);
         (found != 0).then_some(found)
     }
@@ -68,6 +74,35 @@ impl Next {
         self.address()
             .map(|address| unsafe { core::mem::transmute_copy(&address) })
     }
+}
+
+/// `dlsym(3)`.
+#[cfg(feature = "interpose")]
+pub(crate) type LookUp = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
+
+/// The next definition of `dlsym(3)`, which is the one that cannot be looked up by itself.
+#[cfg(feature = "interpose")]
+pub(crate) static DLSYM: Next = Next::new(c"dlsym");
+
+#[cfg(feature = "interpose")]
+pub(crate) fn look_up_function() -> Option<LookUp> {
+    unsafe extern "C" {
+        fn dlvsym(handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void;
+    }
+    let mut address = DLSYM.address.load(Relaxed);
+    if address == 0 {
+        // The versions that the C library has had it under.
+        for version in [c"GLIBC_2.34", c"GLIBC_2.2.5"] {
+            if address == 0 {
+                // SAFETY: terminated strings.
+                let found = unsafe { dlvsym(libc::RTLD_NEXT, DLSYM.name.as_ptr(), version.as_ptr()) };
+                address = found as usize;
+            }
+        }
+        DLSYM.address.store(if address == 0 { NONE } else { address }, Relaxed);
+    }
+    // SAFETY: the address is that of `dlsym`.
+    (address > NONE).then(|| unsafe { core::mem::transmute::<usize, LookUp>(address) })
 }
 
 /// The next definition of a function, as an `Option` of a function pointer:

@@ -1,6 +1,6 @@
 //! What an attachment may do, as types, so that the compiler refuses the rest.
 
-/// What an [`Attachment`] may do with the memory: [`ReadWrite`] or [`ReadOnly`].
+/// What an [`Attachment`](crate::Attachment) may do with the memory: [`ReadWrite`] or [`ReadOnly`].
 ///
 /// ```
 /// use sysv::{Access, Attachment};

@@ -98,17 +98,40 @@ impl Namespace {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn current() -> Result<Namespace, NamespaceError> {
-        if let Some(told) = std::env::var_os(VARIABLE).filter(|told| !told.is_empty()) {
-            return Namespace::create(Path::new(&told), Members::OneUser);
+        let (path, told) = Namespace::current_place()?;
+        if told {
+            return Namespace::create(path, Members::OneUser);
         }
-        let path = default_directory().map_err(|cause| NamespaceError::join(Path::new("/dev/shm"), cause))?;
         // Nobody but root can name root's default, which must serve those that root's programs become.
-        let members = if path.as_bytes().starts_with(b"/dev/shm/sysv-0/") {
+        let members = if path.starts_with("/dev/shm/sysv-0") {
             Members::SeveralUsers
         } else {
             Members::OneUser
         };
-        Namespace::create(Path::new(OsStr::from_bytes(path.as_bytes())), members)
+        Namespace::create(path, members)
+    }
+
+    /// The directory of [`current`](Namespace::current), which is not joined and need not exist.
+    ///
+    /// # Errors
+    /// [`NamespaceError`], where root's default cannot be looked up.
+    ///
+    /// ```
+    /// let directory = sysv::Namespace::current_directory()?;
+    /// assert!(!directory.as_os_str().is_empty());
+    /// # Ok::<(), sysv::NamespaceError>(())
+    /// ```
+    pub fn current_directory() -> Result<PathBuf, NamespaceError> {
+        Namespace::current_place().map(|(path, _)| path)
+    }
+
+    /// The directory, and whether the environment names it.
+    fn current_place() -> Result<(PathBuf, bool), NamespaceError> {
+        if let Some(told) = std::env::var_os(VARIABLE).filter(|told| !told.is_empty()) {
+            return Ok((told.into(), true));
+        }
+        let path = default_directory().map_err(|cause| NamespaceError::join(Path::new("/dev/shm"), cause))?;
+        Ok((OsStr::from_bytes(path.as_bytes()).into(), false))
     }
 
     /// The namespace in a directory.
@@ -219,7 +242,7 @@ impl Namespace {
     }
 }
 
-fn terminated(directory: &Path) -> Result<CString, NamespaceError> {
+pub(crate) fn terminated(directory: &Path) -> Result<CString, NamespaceError> {
     CString::new(directory.as_os_str().as_bytes()).map_err(|_| NamespaceError::system(directory, "name", Errno::EINVAL))
 }
 

@@ -119,7 +119,7 @@ impl Namespace {
         }
     }
 
-    fn report_error(&self, segment: Option<Id>, errno: Errno) -> ReportError {
+    pub(crate) fn report_error(&self, segment: Option<Id>, errno: Errno) -> ReportError {
         ReportError {
             location: self.location().clone(),
             segment,
@@ -174,7 +174,7 @@ impl Segment {
     }
 }
 
-fn process(pid: u32, namespace: u32, command: &[u8], own: u32) -> Process {
+pub(crate) fn process(pid: u32, namespace: u32, command: &[u8], own: u32) -> Process {
     Process {
         pid,
         elsewhere: namespace != own,
@@ -183,6 +183,6 @@ fn process(pid: u32, namespace: u32, command: &[u8], own: u32) -> Process {
 }
 
 /// The inode number of this process's pid namespace, 0 if it cannot be told.
-fn own_pid_namespace() -> u32 {
+pub(crate) fn own_pid_namespace() -> u32 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino() as u32)
 }

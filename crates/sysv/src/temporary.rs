@@ -59,12 +59,7 @@ impl TemporaryNamespace {
     /// # Ok::<(), sysv::NamespaceError>(())
     /// ```
     pub fn create_for(members: Members) -> Result<TemporaryNamespace, NamespaceError> {
-        let base = Path::new("/dev/shm");
-        let base = if base.is_dir() {
-            base.to_owned()
-        } else {
-            std::env::temp_dir()
-        };
+        let base = base();
         let failed = |directory: &Path, error: io::Error| {
             let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
             NamespaceError::system(directory, "make", errno)
@@ -102,6 +97,24 @@ impl TemporaryNamespace {
             }
         }
     }
+}
+
+/// Where temporary namespaces are made.
+pub(crate) fn base() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
+}
+
+/// Whether a directory with this name is a temporary namespace of the user's: `sysv-<uid>-<pid>-<32 hexadecimal digits>`.
+pub(crate) fn is_name(name: &str, user: u32) -> bool {
+    let rest = name.strip_prefix(&format!("sysv-{user}-"));
+    rest.and_then(|rest| rest.split_once('-')).is_some_and(|(pid, random)| {
+        pid.parse::<u32>().is_ok() && random.len() == 32 && random.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 fn unguessable() -> io::Result<String> {

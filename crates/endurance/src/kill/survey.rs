@@ -108,7 +108,7 @@ impl Point {
     pub(crate) fn reach(&self, victim: &mut Doomed, image: &mut Image) -> Result<bool, String> {
         let mut stops = self.system_calls * 2;
         while stops > 0 {
-            match victim.tracee.to_system_call() {
+            match victim.tracee.run_to_system_call() {
                 Stop::SystemCall => stops -= 1,
                 Stop::Forked(pid) => victim.other = Some(Tracee::child(pid)),
                 Stop::Mark => return Ok(false),

@@ -73,10 +73,6 @@ impl Tracee {
         }
     }
 
-    pub(crate) fn pid(&self) -> i32 {
-        self.pid
-    }
-
     /// Has a fork of the process bring its child under this harness too.
     pub(crate) fn trace_forks(&self) {
         let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEFORK;
@@ -92,38 +88,24 @@ impl Tracee {
         child
     }
 
-    /// Lets a traced process go its way.
-    pub(crate) fn release(mut self) {
-        // SAFETY: the process is stopped and ours.
-        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.pid, 0, 0) };
-        self.pid = 0;
-    }
-
     /// Runs one instruction.
     pub(crate) fn step(&mut self) -> Stop {
         self.resume(libc::PTRACE_SINGLESTEP)
     }
 
     /// Runs to the next entry or exit of a system call.
-    pub(crate) fn to_system_call(&mut self) -> Stop {
+    pub(crate) fn run_to_system_call(&mut self) -> Stop {
         self.resume(libc::PTRACE_SYSCALL)
     }
 
     /// Runs freely until it stops itself, or dies.
-    pub(crate) fn to_mark(&mut self) -> Stop {
+    pub(crate) fn run_to_mark(&mut self) -> Stop {
         loop {
-            match self.resume(libc::PTRACE_CONT) {
-                stop @ (Stop::Mark | Stop::Dead) => return stop,
-                _ => {}
+            let stop = self.resume(libc::PTRACE_CONT);
+            if matches!(stop, Stop::Mark | Stop::Dead) {
+                return stop;
             }
         }
-    }
-
-    /// Lets it run; [`wait`](Tracee::wait) tells when it stops.
-    pub(crate) fn go(&mut self) {
-        // SAFETY: the process is stopped and ours.
-        unsafe { libc::ptrace(libc::PTRACE_CONT, self.pid, 0, self.pending) };
-        self.pending = 0;
     }
 
     fn resume(&mut self, how: libc::c_uint) -> Stop {
@@ -172,11 +154,6 @@ impl Tracee {
             word & 0xffff == 0x050f
         });
         is.then(|| self.register(std::mem::offset_of!(libc::user_regs_struct, rax)) as i64)
-    }
-
-    /// The system call that the process is in, at its entry or exit.
-    pub(crate) fn system_call(&self) -> i64 {
-        self.register(std::mem::offset_of!(libc::user_regs_struct, orig_rax)) as i64
     }
 
     fn register(&self, offset: usize) -> u64 {

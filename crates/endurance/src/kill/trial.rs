@@ -1,9 +1,9 @@
 //! One trial: a namespace, a process that survives, one that is killed at a chosen point, and the inquest.
 
 use std::path::Path;
-use std::sync::atomic::Ordering::SeqCst;
 
-use sysv_engine::{Engine, Join};
+use sysv_engine::abi::IPC_PRIVATE;
+use sysv_engine::{Engine, Join, Segments};
 
 use super::image::Image;
 use super::scenario::{Actor, Died, Scenario, Stage, Victim, named};
@@ -57,7 +57,8 @@ impl<'s> Trial<'s> {
         self.ready_as(self.scenario)
     }
 
-    fn ready_as(&self, scenario: &Scenario) -> Doomed {
+    /// A process that is ready for another operation in the same namespace.
+    pub(super) fn ready_as(&self, scenario: &Scenario) -> Doomed {
         let stage = &self.stage;
         let mut actor = Tracee::fork(
             scenario.user,
@@ -72,13 +73,13 @@ impl<'s> Trial<'s> {
             };
         }
         let child = loop {
-            match actor.to_system_call() {
+            match actor.run_to_system_call() {
                 Stop::Forked(pid) => break Tracee::child(pid),
                 Stop::Dead | Stop::Mark => panic!("{}: there was no fork", scenario.name),
                 _ => {}
             }
         };
-        actor.to_mark();
+        actor.run_to_mark();
         Doomed {
             tracee: child,
             other: Some(actor),
@@ -92,7 +93,7 @@ impl<'s> Trial<'s> {
             && self.scenario.victim == Victim::Actor
         {
             // The child that the victim forked goes on from its first instruction.
-            other.to_mark();
+            other.run_to_mark();
         }
         let mut newcomer = servant(&self.stage, self.scenario, false);
         let again = Findings::from_text(&newcomer.ask(b'i').map_err(|e| format!("a new process: {e}"))?);
@@ -104,6 +105,15 @@ impl<'s> Trial<'s> {
         let said_by_newcomer = again.complaints.into_iter().map(|c| format!("a new process: {c}"));
         findings.complaints.extend(said_by_newcomer);
         Ok(findings)
+    }
+
+    /// Asks the survivor something without waiting for the answer.
+    pub(super) fn send_survivor(&mut self, question: u8) -> Result<(), String> {
+        self.survivor.send(question)
+    }
+
+    pub(super) fn survivor_answers(&mut self) -> Result<String, String> {
+        self.survivor.answer()
     }
 
     fn ask_survivor(&mut self, question: u8) -> Result<Findings, String> {
@@ -153,6 +163,11 @@ fn answer(stage: &Stage, scenario: &Scenario, engine: &mut Option<Engine>, quest
             Ok(()) => String::new(),
             Err(errno) => format!("the survivor's own segment: {errno:?}"),
         },
+        // A call that needs the lock.
+        b'g' => match engine.shmget(IPC_PRIVATE, 1, 0o600) {
+            Ok(_) => String::new(),
+            Err(errno) => format!("a call after the takeover: {errno:?}"),
+        },
         _ => inquest::hold(engine, path).to_text(),
     }
 }
@@ -161,7 +176,6 @@ fn answer(stage: &Stage, scenario: &Scenario, engine: &mut Option<Engine>, quest
 pub(crate) fn points_in_lock(name: &str) -> Result<Vec<Point>, String> {
     let scenario = named(name).ok_or("no such predecessor")?;
     let trial = Trial::begin(scenario, None)?;
-    trial.stage.board.progress.fetch_add(1, SeqCst);
     let survey = Survey::take(&trial)?;
     Ok(survey.points.into_iter().filter(|point| point.in_lock).collect())
 }

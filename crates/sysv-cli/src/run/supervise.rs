@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::thread;
 
 use rustix::process::{DumpableBehavior, Pid, Signal, getpid, kill_process, set_dumpable_behavior};
 use signal_hook::consts::{
@@ -12,9 +13,9 @@ use signal_hook::consts::{
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 use signal_hook::low_level::emulate_default_handler;
-use sysv::TemporaryNamespace;
+use sysv::{Namespace, TemporaryNamespace};
 
-use super::{Refusal, leaks, not_started};
+use super::{Refusal, leaks, not_started, watch};
 use crate::failure::RUN_FAILED;
 use crate::output;
 
@@ -38,6 +39,9 @@ pub(super) fn supervise(
         let name = command.get_program().to_owned();
         not_started(&name, &e)
     })?;
+    // A thread of its own, which ends with us. Without one, memory comes back with the program's next call.
+    let watched = Namespace::clone(&namespace);
+    let _ = thread::Builder::new().spawn(move || watch::watch(&watched, None));
     let status = wait(&mut child, &mut signals);
     let status = status.map_err(|e| Refusal::failed(format_args!("cannot wait for the program: {e}")))?;
 

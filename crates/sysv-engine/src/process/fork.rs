@@ -16,7 +16,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::MEMBERS;
 use super::enrol::{bury, claim, describe};
 use crate::critical::Section;
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
 use crate::identity::Identity;
 use crate::live::{Live, ProofOfLife};
 use crate::lock::Tag;
@@ -97,6 +97,11 @@ fn prepare_child(member: &Member, private: &mut Private) -> Result<Option<Prepar
     for piece in private.attachments.as_mut_slice() {
         match locked.new_record(claim.tag, &piece.describe()) {
             Ok(index) => piece.child_record = index,
+            // Gone already, and not counted for the parent either.
+            Err(Errno::EIDRM) => {
+                piece.child_record = usize::MAX;
+                continue;
+            }
             Err(errno) => complete = Err(errno),
         }
         // As Linux has it: a fork attaches, in the parent's name.

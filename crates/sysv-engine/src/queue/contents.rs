@@ -51,6 +51,12 @@ impl<'g, G: Ground> Contents<'g, G> {
         self.ground.tally()
     }
 
+    /// Where the queue is.
+    #[inline]
+    pub(super) fn ground(&self) -> &'g G {
+        self.ground
+    }
+
     /// Whether a message of so many bytes fits: by bytes, and by number of messages, as Linux has it.
     #[inline]
     pub(crate) fn has_room(&self, len: usize) -> bool {

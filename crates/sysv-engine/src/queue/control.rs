@@ -31,7 +31,9 @@ pub(crate) fn stat(member: &Member, id: i32, by: StatBy) -> Result<(i32, MsqidDs
     let id = registry.id(number, state);
     // With the queue's lock held, so that the counters belong together. Who may not open the file reads them as they are.
     let mapped = Mapped::find(member, number, slot, id);
-    let locked = mapped.as_ref().map_err(|errno| *errno).and_then(LockedQueue::lock);
+    let locked = mapped.as_ref().ok().map(LockedQueue::lock);
+    // Made whole, if that is needed and can be done.
+    let _ = locked.as_ref().map(LockedQueue::contents);
     let ds = describe(slot, state, member.identity());
     drop(locked);
     Ok((id, ds))
@@ -73,9 +75,11 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange, qbytes: u64) -> 
     locked.change_ownership_and(number, slot, &change, qbytes);
     // "Sleeping receivers might be excluded by stricter permissions; sleeping senders might be able to send due to a larger
     // queue size": all look again.
-    if let Ok(queue) = Mapped::attach(member, &private, number, slot, id).and_then(|mapped| LockedQueue::lock(&mapped))
-    {
-        queue.contents().rouse_all();
+    if let Ok(mapped) = Mapped::attach(member, &private, number, slot, id) {
+        let queue = LockedQueue::lock(&mapped);
+        if let Ok(contents) = queue.contents() {
+            contents.rouse_all();
+        }
     }
     Ok(())
 }

@@ -4,122 +4,114 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::LockedQueues;
 use super::contents::Contents;
 use super::ground::Ground;
-use super::layout::{FREE, Header, LOOK, WAITING, WINDOW};
+use super::layout::{FREE, LOOK, WAITING, WINDOW};
 use super::waiters::Wakes;
 use super::window::{Brief, Mapped};
+use super::{LockedQueues, USED};
 use crate::critical::Section;
 use crate::errno::{Errno, Result};
-use crate::live::LazyLive;
 use crate::lock::{self, Acquired, Tag};
-use crate::registry::{BACKED, Phase, State};
+use crate::registry::{Phase, State};
 use crate::sys;
 use crate::table::QueueSlot;
 
-/// A queue, locked. When this goes the lock is given back, and those in `wakes` are woken.
-pub(super) struct LockedQueue<'m> {
-    mapped: Mapped<'m>,
-    live: LazyLive<'m>,
-    pub wakes: Wakes,
-    // Ends last, with everything else done.
+/// A queue, locked. When this goes the lock is given back.
+///
+/// Small on purpose: it is made and dropped in every call.
+pub(super) struct LockedQueue<'c, 'm> {
+    mapped: &'c Mapped<'m>,
+    // Ends last, with the lock given back.
     _section: Section,
 }
 
-impl<'m> LockedQueue<'m> {
-    /// Takes the lock, and makes the queue whole first if its last owner died holding it.
-    ///
-    /// # Errors
-    /// `EIDRM` if the queue has been removed; `ENOMEM` if there is no memory to make it whole with.
-    #[inline]
-    pub(super) fn lock(mapped: &Mapped<'m>) -> Result<LockedQueue<'m>> {
-        let locked = Self::take(mapped)?;
-        if locked.header().removed.load(Relaxed) != 0 {
-            return Err(Errno::EIDRM);
-        }
-        Ok(locked)
-    }
-
-    #[inline]
-    fn take(mapped: &Mapped<'m>) -> Result<LockedQueue<'m>> {
+impl<'c, 'm> LockedQueue<'c, 'm> {
+    /// Takes the lock.
+    #[inline(always)]
+    pub(super) fn lock(mapped: &'c Mapped<'m>) -> LockedQueue<'c, 'm> {
         let member = mapped.member;
         let section = Section::enter();
-        let live = member.lazy_live();
         let header = &mapped.window().header;
         let acquired = lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
-            member.is_alive(tag, &live)
+            member.is_alive(tag, &member.lazy_live())
         });
-        let locked = LockedQueue {
-            mapped: *mapped,
-            live,
-            wakes: Wakes::default(),
-            _section: section,
-        };
-        let header = locked.header();
-        if header.id.load(Relaxed) != mapped.id as u32 + 1 {
-            // The window is another queue's by now.
-            return Err(Errno::EIDRM);
-        }
         if acquired == Acquired::Takeover {
             header.dirty.store(1, Relaxed);
         }
-        if header.dirty.load(Relaxed) != 0 {
-            locked.contents().rebuild(&|tag| locked.is_alive(tag))?;
+        LockedQueue {
+            mapped,
+            _section: section,
         }
-        Ok(locked)
     }
 
-    #[inline]
-    fn header(&self) -> &Header {
-        &self.mapped.window().header
-    }
-
-    #[inline]
-    pub(super) fn contents(&self) -> Contents<'_, Mapped<'m>> {
-        Contents::held(&self.mapped)
+    /// What the lock guards, made whole first if its last owner died holding it.
+    ///
+    /// # Errors
+    /// `EIDRM` if the queue has been removed; `ENOMEM` if there is no memory to make it whole with.
+    #[inline(always)]
+    pub(super) fn contents(&self) -> Result<Contents<'c, Mapped<'m>>> {
+        let header = &self.mapped.window().header;
+        // The window may be another queue's by now.
+        if header.id.load(Relaxed) != self.mapped.id as u32 + 1 || header.removed.load(Relaxed) != 0 {
+            return Err(Errno::EIDRM);
+        }
+        let contents = Contents::held(self.mapped);
+        if header.dirty.load(Relaxed) != 0 {
+            contents.rebuild(&|tag| self.is_alive(tag))?;
+        }
+        Ok(contents)
     }
 
     /// Whether the process with this tag lives.
     pub(super) fn is_alive(&self, tag: Tag) -> bool {
-        self.mapped.member.is_alive(tag, &self.live)
+        self.mapped.member.is_alive(tag, &self.mapped.member.lazy_live())
     }
 
-    /// Wakes; of those who were not asleep, returns what the dead were given.
+    /// Gives the lock back and wakes.
+    #[inline]
+    pub(super) fn end(self, wakes: &mut Wakes) {
+        if !wakes.is_empty() {
+            self.end_and_wake(wakes);
+        }
+    }
+
+    /// Of those who were not asleep, returns what the dead were given.
     #[cold]
-    fn wake(&mut self) {
+    fn end_and_wake(self, wakes: &mut Wakes) {
+        // A handler that never returns must not keep the wake-ups back.
+        let _section = Section::enter();
         let mapped = self.mapped;
-        self.wakes.wake(mapped.window());
+        drop(self);
+        wakes.wake(mapped.window());
+        let live = mapped.member.lazy_live();
+        let alive = |tag| mapped.member.is_alive(tag, &live);
         let dead = |number: &u32| {
             mapped.window().waiters.get(*number as usize).is_some_and(|waiter| {
-                waiter.state.load(Relaxed) != FREE
-                    && !Tag::from_word(waiter.owner.load(Relaxed)).is_some_and(|tag| self.is_alive(tag))
+                waiter.state.load(Relaxed) != FREE && !Tag::from_word(waiter.owner.load(Relaxed)).is_some_and(&alive)
             })
         };
-        if !self.wakes.numbers().iter().any(dead) {
-            return;
-        }
-        if let Ok(again) = LockedQueue::lock(&mapped) {
+        if wakes.numbers().iter().any(dead) {
+            let again = LockedQueue::lock(mapped);
             // What fails for want of memory, the next holder of the lock does.
-            let _ = again.contents().bury(self.wakes.numbers(), &|tag| again.is_alive(tag));
+            let _ = again
+                .contents()
+                .and_then(|contents| contents.bury(wakes.numbers(), &alive));
         }
     }
 }
 
-impl Drop for LockedQueue<'_> {
+impl Drop for LockedQueue<'_, '_> {
     #[inline]
     fn drop(&mut self) {
-        lock::release(&self.header().lock);
-        if !self.wakes.is_empty() {
-            self.wake();
-        }
+        lock::release(&self.mapped.window().header.lock);
     }
 }
 
 /// Tells everybody who waits that the queue is removed, and gives its memory back.
 pub(super) fn end(locked: &LockedQueues<'_>, number: usize, slot: &QueueSlot, state: State) {
     let id = locked.registry().id(number, state);
-    if state.phase == Phase::Making || slot.flags.load(Relaxed) & BACKED == 0 {
+    if state.phase == Phase::Making || slot.flags.load(Relaxed) & USED == 0 {
         return;
     }
     // Where this process may not open the file, those who wait find out by themselves.

@@ -4,11 +4,12 @@
 
 use core::sync::atomic::Ordering::Acquire;
 
-use super::contents::{Message, Party};
+use super::contents::{Contents, Message, Party};
 use super::layout::TOO_BIG;
 use super::locked::LockedQueue;
 use super::selection::Selection;
 use super::wait::Waiting;
+use super::waiters::Wakes;
 use super::window::Mapped;
 use crate::abi::{IPC_NOWAIT, MSG_COPY, MSG_NOERROR};
 use crate::credentials::Caller;
@@ -81,23 +82,56 @@ pub(crate) unsafe fn msgrcv(
         false => Err(Errno::EACCES),
     };
     may_receive()?;
-    let mapped = Mapped::find(member, number, slot, id)?;
+    let mapped = Mapped {
+        member,
+        slot,
+        place: Mapped::place(member, number, slot, id)?,
+        id,
+    };
     if flags & MSG_COPY != 0 {
         return copy(&mapped, selection, &buffer);
     }
-    let mut waiting = Waiting::new(&mapped, Some(selection), buffer.limit());
+    let mut wakes = Wakes::default();
+    {
+        let queue = LockedQueue::lock(&mapped);
+        match take(&queue, &queue.contents()?, selection, &buffer, &mut wakes) {
+            Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 => {}
+            done => {
+                queue.end(&mut wakes);
+                return done;
+            }
+        }
+    }
+    receive_patiently(&mapped, &may_receive, selection, &buffer)
+}
+
+/// Waits for a message.
+#[cold]
+fn receive_patiently(
+    mapped: &Mapped<'_>,
+    may_receive: &dyn Fn() -> Result<()>,
+    selection: Selection,
+    buffer: &Buffer,
+) -> Result<usize> {
+    let mut waiting = Waiting::new(mapped, Some(selection), buffer.limit());
+    let mut wakes = Wakes::default();
     loop {
-        let mut queue = LockedQueue::lock(&mapped)?;
-        let mut attempt = take_given(&mut queue, &mut waiting, &buffer, member);
+        let queue = LockedQueue::lock(mapped);
+        let contents = queue.contents()?;
+        if !mapped.exists() {
+            return Err(Errno::EIDRM);
+        }
+        let mut attempt = take_given(&contents, &mut waiting, buffer, mapped.member);
         if attempt == Err(Errno::ENOMSG) {
-            attempt = may_receive().and_then(|()| take(&mut queue, selection, &buffer, member));
+            attempt = may_receive().and_then(|()| take(&queue, &contents, selection, buffer, &mut wakes));
         }
         match attempt {
-            Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 && !waiting.interrupted => waiting.wait(queue),
+            Err(Errno::ENOMSG) if !waiting.interrupted => waiting.wait(queue, &contents),
             result => {
-                waiting.end(&queue.contents());
+                waiting.end(&contents);
+                queue.end(&mut wakes);
                 return match result {
-                    Err(Errno::ENOMSG) if waiting.interrupted => Err(Errno::EINTR),
+                    Err(Errno::ENOMSG) => Err(Errno::EINTR),
                     result => result,
                 };
             }
@@ -118,7 +152,7 @@ fn party(member: &Member) -> Party {
 /// `ENOMSG` if it is nothing.
 #[inline]
 fn take_given(
-    queue: &mut LockedQueue<'_>,
+    contents: &Contents<'_, Mapped<'_>>,
     waiting: &mut Waiting<'_, '_>,
     buffer: &Buffer,
     member: &Member,
@@ -126,7 +160,6 @@ fn take_given(
     let Some(number) = waiting.record else {
         return Err(Errno::ENOMSG);
     };
-    let contents = queue.contents();
     let waiter = contents.waiter(number).ok_or(Errno::EIDRM)?;
     if waiter.state.load(Acquire) == TOO_BIG {
         return Err(Errno::E2BIG);
@@ -151,8 +184,13 @@ fn take_given(
 /// # Errors
 /// `ENOMSG` if there is none.
 #[inline]
-fn take(queue: &mut LockedQueue<'_>, selection: Selection, buffer: &Buffer, member: &Member) -> Result<usize> {
-    let contents = queue.contents();
+fn take(
+    queue: &LockedQueue<'_, '_>,
+    contents: &Contents<'_, Mapped<'_>>,
+    selection: Selection,
+    buffer: &Buffer,
+    wakes: &mut Wakes,
+) -> Result<usize> {
     let mut found = contents.find(selection);
     if found.is_none() && contents.has_grants() {
         // Perhaps somebody was given a message and killed.
@@ -161,17 +199,15 @@ fn take(queue: &mut LockedQueue<'_>, selection: Selection, buffer: &Buffer, memb
     }
     let (at, message) = found.ok_or(Errno::ENOMSG)?;
     let len = buffer.fill(&message)?;
-    contents.take(&message, party(member), Some(at));
-    let mut wakes = core::mem::take(&mut queue.wakes);
-    queue.contents().invite_senders(&mut wakes);
-    queue.wakes = wakes;
+    contents.take(&message, party(contents.ground().member), Some(at));
+    contents.invite_senders(wakes);
     Ok(len)
 }
 
 /// `MSG_COPY`.
 fn copy(mapped: &Mapped<'_>, selection: Selection, buffer: &Buffer) -> Result<usize> {
-    let queue = LockedQueue::lock(mapped)?;
-    let (_, message) = queue.contents().find(selection).ok_or(Errno::ENOMSG)?;
+    let queue = LockedQueue::lock(mapped);
+    let (_, message) = queue.contents()?.find(selection).ok_or(Errno::ENOMSG)?;
     if message.len > buffer.limit() {
         return Err(Errno::E2BIG);
     }

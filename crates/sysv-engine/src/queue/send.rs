@@ -2,9 +2,10 @@
 
 #![allow(unsafe_code)]
 
-use super::contents::Party;
+use super::contents::{Contents, Party};
 use super::locked::LockedQueue;
 use super::wait::Waiting;
+use super::waiters::Wakes;
 use super::window::Mapped;
 use crate::abi::{IPC_NOWAIT, PAGE_SIZE};
 use crate::credentials::Caller;
@@ -13,65 +14,48 @@ use crate::member::Member;
 use crate::sys;
 use crate::usercopy;
 
-/// Messages up to this length are copied before the lock is taken.
-const SMALL: usize = 256;
+/// Of longer messages each page is touched before the lock is taken.
+const SMALL: usize = 2048;
 
-/// The bytes of a message that is being sent.
+/// The bytes of a message that is being sent, in the program.
+#[derive(Clone, Copy)]
 struct Text {
-    /// In the program.
     address: usize,
     len: usize,
-    /// A copy, if they are few.
-    copy: [u8; SMALL],
 }
 
 impl Text {
-    /// Reads them, or tries whether they can be read.
+    /// Touches each page, so that nobody waits for the lock while one is fetched.
     ///
     /// # Errors
-    /// `EFAULT` if they cannot.
-    #[inline]
-    fn read(address: usize, len: usize) -> Result<Text> {
-        let mut text = Text {
-            address,
-            len,
-            copy: [0; SMALL],
+    /// `EFAULT` if one cannot be read.
+    #[cold]
+    fn probe(&self) -> Result<()> {
+        let mut byte = 0u8;
+        let mut touch = |at| {
+            // SAFETY: one byte.
+            unsafe { usercopy::copy_in(&raw mut byte, at, 1) }
         };
-        if len <= SMALL {
-            // SAFETY: `copy` has room for them.
-            unsafe { usercopy::copy_in(text.copy.as_mut_ptr(), address, len)? };
-        } else {
-            text.probe()?;
+        for offset in (0..self.len).step_by(PAGE_SIZE) {
+            touch(self.address.wrapping_add(offset))?;
         }
-        Ok(text)
+        match self.len.checked_sub(1) {
+            Some(last) => touch(self.address.wrapping_add(last)),
+            None => Ok(()),
+        }
     }
 
-    /// Touches each page: nobody waits for the lock while one is fetched, and a bad pointer is found before anything else.
-    fn probe(&self) -> Result<()> {
-        let last = self.address.checked_add(self.len - 1).ok_or(Errno::EFAULT)?;
-        let mut at = self.address;
-        loop {
-            let mut byte = 0u8;
-            // SAFETY: one byte.
-            unsafe { usercopy::copy_in(&raw mut byte, at, 1)? };
-            if at == last {
-                return Ok(());
-            }
-            at = at.saturating_add(PAGE_SIZE).min(last);
-        }
+    /// What a call that fails for this reason answers: Linux reads the message before it looks at anything else.
+    #[cold]
+    fn or_fault(&self, errno: Errno) -> Errno {
+        self.probe().err().unwrap_or(errno)
     }
 
     /// Writes them to `to`, which has room.
     #[inline]
     fn write(&self, to: *mut u8) -> Result<()> {
-        if self.len <= SMALL {
-            // SAFETY: `put` made room for `len` bytes at `to`, which nobody else refers to by reference.
-            unsafe { core::ptr::copy_nonoverlapping(self.copy.as_ptr(), to, self.len) };
-            Ok(())
-        } else {
-            // SAFETY: as above.
-            unsafe { usercopy::copy_in(to, self.address, self.len) }
-        }
+        // SAFETY: `put` made room for `len` bytes at `to`, which nobody refers to by reference.
+        unsafe { usercopy::copy_in(to, self.address, self.len) }
     }
 }
 
@@ -85,7 +69,18 @@ pub(crate) fn msgsnd(member: &Member, id: i32, message: usize, size: usize, flag
     if id < 0 || size as u64 > member.msgmax() || size > isize::MAX as usize || kind < 1 {
         return Err(Errno::EINVAL);
     }
-    let text = Text::read(message.wrapping_add(size_of::<i64>()), size)?;
+    let text = Text {
+        address: message.wrapping_add(size_of::<i64>()),
+        len: size,
+    };
+    if size > SMALL {
+        text.probe()?;
+    }
+    send(member, id, kind, &text, flags).map_err(|errno| text.or_fault(errno))
+}
+
+#[inline(always)]
+fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32) -> Result<()> {
     member.enter()?;
     let caller = Caller::current();
     let (number, slot, _) = super::registry(member.table()).find_id(id)?;
@@ -95,25 +90,47 @@ pub(crate) fn msgsnd(member: &Member, id: i32, message: usize, size: usize, flag
         false => Err(Errno::EACCES),
     };
     may_send()?;
-    let mapped = Mapped::find(member, number, slot, id)?;
-    let mut waiting = Waiting::new(&mapped, None, size);
+    let mapped = Mapped {
+        member,
+        slot,
+        place: Mapped::place(member, number, slot, id)?,
+        id,
+    };
+    let mut wakes = Wakes::default();
+    {
+        let queue = LockedQueue::lock(&mapped);
+        match put(&queue.contents()?, member, kind, text, &mut wakes) {
+            Err(Errno::EAGAIN) if flags & IPC_NOWAIT == 0 => {}
+            done => {
+                queue.end(&mut wakes);
+                return done;
+            }
+        }
+    }
+    text.probe()?;
+    send_patiently(&mapped, &may_send, kind, text)
+}
+
+/// Waits for room.
+#[cold]
+fn send_patiently(mapped: &Mapped<'_>, may_send: &dyn Fn() -> Result<()>, kind: i64, text: &Text) -> Result<()> {
+    let mut waiting = Waiting::new(mapped, None, text.len);
+    let mut wakes = Wakes::default();
     loop {
-        let mut queue = LockedQueue::lock(&mapped)?;
-        let attempt = match may_send() {
-            Ok(()) => put(&mut queue, &mapped, kind, &text),
-            Err(errno) => Err(errno),
-        };
-        match attempt {
-            Err(Errno::EAGAIN) if flags & IPC_NOWAIT == 0 && !waiting.interrupted => waiting.wait(queue),
+        let queue = LockedQueue::lock(mapped);
+        let contents = queue.contents()?;
+        if !mapped.exists() {
+            return Err(Errno::EIDRM);
+        }
+        match may_send().and_then(|()| put(&contents, mapped.member, kind, text, &mut wakes)) {
+            Err(Errno::EAGAIN) if !waiting.interrupted => waiting.wait(queue, &contents),
             result => {
-                if waiting.record.is_some() {
-                    waiting.end(&queue.contents());
-                    let mut wakes = core::mem::take(&mut queue.wakes);
-                    queue.contents().invite_senders(&mut wakes);
-                    queue.wakes = wakes;
-                }
+                waiting.end(&contents);
+                // It had room for itself; perhaps there is more.
+                contents.invite_senders(&mut wakes);
+                queue.end(&mut wakes);
                 return match result {
-                    Err(Errno::EAGAIN) if waiting.interrupted => Err(Errno::EINTR),
+                    Err(Errno::EAGAIN) => Err(Errno::EINTR),
                     result => result,
                 };
             }
@@ -126,23 +143,19 @@ pub(crate) fn msgsnd(member: &Member, id: i32, message: usize, size: usize, flag
 /// # Errors
 /// `EAGAIN` if there is no room.
 #[inline]
-fn put(queue: &mut LockedQueue<'_>, mapped: &Mapped<'_>, kind: i64, text: &Text) -> Result<()> {
-    let mut wakes = core::mem::take(&mut queue.wakes);
-    let contents = queue.contents();
+fn put(contents: &Contents<'_, Mapped<'_>>, member: &Member, kind: i64, text: &Text, wakes: &mut Wakes) -> Result<()> {
     if !contents.has_room(text.len) {
         return Err(Errno::EAGAIN);
     }
     let from = Party {
-        identity: mapped.member.identity().word(),
+        identity: member.identity().word(),
         now: sys::now(),
     };
-    let done = contents.put(
+    contents.put(
         kind,
         text.len,
         from,
         |to| text.write(to),
-        |envelope| !contents.offer(envelope, kind, text.len, &mut wakes),
-    );
-    queue.wakes = wakes;
-    done
+        |envelope| !contents.offer(envelope, kind, text.len, wakes),
+    )
 }

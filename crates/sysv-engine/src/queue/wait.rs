@@ -66,7 +66,7 @@ impl<'c, 'm> Waiting<'c, 'm> {
 
     /// Waits until it is worth looking again, or a handler has run. The lock is given back meanwhile.
     #[cold]
-    pub(super) fn wait(&mut self, queue: LockedQueue<'m>) {
+    pub(super) fn wait(&mut self, queue: LockedQueue<'_, 'm>, contents: &Contents<'_, Mapped<'m>>) {
         let mapped = self.mapped;
         let header = &mapped.window().header;
         if self.record.is_none() && mapped.member.spins() && !self.spun {
@@ -82,10 +82,10 @@ impl<'c, 'm> Waiting<'c, 'm> {
         }
         if self.record.is_none() {
             let owner = mapped.member.tag();
-            self.record = queue.contents().enlist(owner, self.selection, self.size);
+            self.record = contents.enlist(owner, self.selection, self.size);
         }
         let number = self.record;
-        if let Some(waiter) = number.and_then(|number| queue.contents().waiter(number)) {
+        if let Some(waiter) = number.and_then(|number| contents.waiter(number)) {
             waiter.state.store(WAITING, Relaxed);
         }
         drop(queue);

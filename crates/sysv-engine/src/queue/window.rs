@@ -9,12 +9,13 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
+use super::USED;
 use super::ground::{Ground, Piece};
 use super::layout::{
     ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HEAP_CHUNKS, MAGIC, Tally, UNIT, WINDOW, Window,
     chunk_extent,
 };
-use crate::abi::PAGE_SIZE;
+use crate::abi::{IPCMNI, PAGE_SIZE};
 use crate::errno::{Errno, Result};
 use crate::lock;
 use crate::member::{Member, Private};
@@ -139,16 +140,22 @@ impl<'m> Mapped<'m> {
     ///
     /// # Errors
     /// `EIDRM` where its file is gone or is not what it should be, `EACCES`, `ENOMEM`.
-    #[inline]
     pub(super) fn find(member: &'m Member, number: usize, slot: &'m QueueSlot, id: i32) -> Result<Mapped<'m>> {
+        let place = Self::place(member, number, slot, id)?;
+        Ok(Mapped {
+            member,
+            slot,
+            place,
+            id,
+        })
+    }
+
+    /// Where [`find`](Mapped::find) has it. By itself, for the calls that must be fast: it is returned in registers.
+    #[inline(always)]
+    pub(super) fn place(member: &'m Member, number: usize, slot: &'m QueueSlot, id: i32) -> Result<&'m Place> {
         match member.queues.place(number) {
-            Some(place) if place.named.load(Acquire) == id as u32 + 1 => Ok(Mapped {
-                member,
-                slot,
-                place,
-                id,
-            }),
-            _ => Self::attach(member, &member.lock_private(), number, slot, id),
+            Some(place) if place.named.load(Acquire) == id as u32 + 1 => Ok(place),
+            _ => Self::attach(member, &member.lock_private(), number, slot, id).map(|mapped| mapped.place),
         }
     }
 
@@ -172,6 +179,8 @@ impl<'m> Mapped<'m> {
         if place.named.load(Acquire) == id as u32 + 1 {
             return Ok(mapped);
         }
+        // Said before it is done, so that whoever removes the queue tells those who wait.
+        slot.flags.fetch_or(USED, Relaxed);
         let file = mapped.open()?;
         if (sys::fstat(&file)?.st_size as usize) < WINDOW {
             return Err(Errno::EIDRM);
@@ -200,6 +209,13 @@ impl<'m> Mapped<'m> {
         }
         place.named.store(id as u32 + 1, Release);
         Ok(mapped)
+    }
+
+    /// Whether the queue is still there. Who waits asks: its end may have been told to nobody, if the process that
+    /// removed it was killed or may not open its file.
+    pub(super) fn exists(&self) -> bool {
+        let state = self.slot.head.state();
+        state.exists() && i32::from(state.sequence) == self.id / IPCMNI
     }
 
     fn open(&self) -> Result<Fd> {

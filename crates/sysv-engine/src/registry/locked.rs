@@ -1,13 +1,11 @@
 //! A mechanism's registry, locked: derived data may be changed.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
-use core::sync::atomic::fence;
-
 use super::{Mechanism, Registry};
 use crate::live::LazyLive;
 use crate::lock::{self, Acquired, Tag};
 use crate::member::{Member, Private};
 use crate::table::Table;
+use crate::version;
 
 /// The lock on a mechanism's registry, held. Released on drop.
 pub(crate) struct Locked<'m, S: Mechanism> {
@@ -27,9 +25,7 @@ impl<'m, S: Mechanism> Locked<'m, S> {
             member.is_alive(tag, &live)
         });
         let locked = Locked { member, live, registry };
-        // Odd from here; the changes that follow come after it for every reader.
-        header.version.store(header.version.load(Relaxed) | 1, Relaxed);
-        fence(Release);
+        version::begin_change(&header.version);
         if acquired == Acquired::Takeover {
             locked.recover();
         }
@@ -53,9 +49,7 @@ impl<'m, S: Mechanism> Locked<'m, S> {
 impl<S: Mechanism> Drop for Locked<'_, S> {
     fn drop(&mut self) {
         let header = self.registry.header;
-        header
-            .version
-            .store(header.version.load(Relaxed).wrapping_add(1) & !1, Release);
+        version::end_change(&header.version);
         lock::release(&header.lock);
     }
 }

@@ -36,6 +36,10 @@ impl LockedSegments<'_> {
         if flags & SHM_HUGETLB != 0 {
             return Err(huge_pages_refused(flags, caller));
         }
+        // No file is so long, and Linux says so before it looks for memory.
+        if size > i64::MAX as u64 {
+            return Err(Errno::EINVAL);
+        }
         // What the bookkeeping needs is taken before the rest is promised; but want of memory is told before that of slots.
         let new = self.reserve(key, limits.shmmni);
         self.check_memory(size, flags)?;

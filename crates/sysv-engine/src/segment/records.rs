@@ -57,8 +57,13 @@ impl LockedSegments<'_> {
     /// Makes a record.
     ///
     /// # Errors
-    /// `ENOMEM` when there is no room for one.
+    /// `ENOMEM` when there is no room for one; `EIDRM` if the segment is gone, though the process has its memory: it was
+    /// forked behind our back, and nobody knew that it had it. A record would fall on the slot's next segment.
     pub(crate) fn new_record(&self, owner: Tag, what: &Attachment) -> Result<usize> {
+        let state = self.table().segments.get(what.slot).map(|slot| slot.head.state());
+        if !state.is_some_and(|state| state.exists() && state.sequence == what.sequence) {
+            return Err(Errno::EIDRM);
+        }
         let (index, record) = self.take_free_record()?;
         record.slot.store(what.slot as u32, Relaxed);
         record.sequence.store(u32::from(what.sequence), Relaxed);
@@ -91,18 +96,19 @@ impl LockedSegments<'_> {
         Ok((index, found))
     }
 
-    /// Frees a record, if it is this owner's.
-    pub(crate) fn drop_record(&self, index: usize, owner: Tag) {
+    /// Frees a record, if it is this owner's; `false` if it is not.
+    pub(crate) fn drop_record(&self, index: usize, owner: Tag) -> bool {
         let Some(found) = self.table().attachments.get(index) else {
-            return;
+            return false;
         };
         if found.owner.load(Relaxed) != owner.word() {
-            return;
+            return false;
         }
         self.unlink(found, owner, List::Segment);
         self.unlink(found, owner, List::Process);
         found.owner.store(0, Release);
         self.link_free(index, found);
+        true
     }
 
     fn link_free(&self, index: usize, found: &AttachRecord) {

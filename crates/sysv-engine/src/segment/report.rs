@@ -123,3 +123,29 @@ pub(crate) fn attachments(member: &Member, id: i32, each: &mut dyn FnMut(&Attach
     });
     Ok(())
 }
+
+/// Frees the memory of removed segments that only the dead had, and calls `each` with every process that still has one
+/// attached: its id and its pid namespace's inode number. `each` must not call the facility.
+pub(crate) fn holders_of_removed(member: &Member, each: &mut dyn FnMut(u32, u32)) -> Result<()> {
+    member.enter()?;
+    let private = member.lock_private();
+    let locked = LockedSegments::lock(member, &private);
+    for number in locked.registry().doomed_numbers() {
+        locked.destroy_if_unused(number);
+        // Of a segment that is gone no record is left.
+        locked.for_each_of_segment(number, &mut |_, owner, _| {
+            if let Some(process) = locked.table().processes.get(owner.index()) {
+                let identity = Identity::from_word(process.identity.load(Relaxed));
+                each(identity.pid(), identity.namespace());
+            }
+        });
+    }
+    Ok(())
+}
+
+/// A number that changes with every change to a segment, while removed segments wait for their last user; `None` while
+/// none does.
+pub(crate) fn removed_waiting(member: &Member) -> Option<u64> {
+    let header = super::registry(member.table()).header;
+    (header.doomed.load(Relaxed) != 0).then(|| header.version.load(Relaxed))
+}

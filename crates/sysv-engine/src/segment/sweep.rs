@@ -60,8 +60,9 @@ impl LockedSegments<'_> {
 
     /// Drops one attachment of a living process, and the segment if it was doomed and this was its last.
     pub(crate) fn detach(&self, number: usize, record: usize, owner: Tag, by: Identity) {
-        self.drop_record(record, owner);
-        self.note_detach(number, by);
+        if self.drop_record(record, owner) {
+            self.note_detach(number, by);
+        }
         self.destroy_if_unused(number);
     }
 

@@ -1,0 +1,196 @@
+//! Defects that the harnesses found, each with its story.
+
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::os::unix::fs::FileExt;
+
+use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE};
+use sysv_engine::inspect::{self, LAYOUT};
+use sysv_engine::{Engine, Join, Segments, StatBy};
+
+/// A namespace of the test's own, removed at its end. A test that hangs is ended by the alarm.
+struct Place(String);
+
+impl Place {
+    fn new(test: &str) -> Place {
+        // SAFETY: no memory is involved.
+        unsafe { libc::alarm(120) };
+        Place(format!("/dev/shm/sysv-regression-{}-{test}", std::process::id()))
+    }
+
+    fn join(&self) -> Engine {
+        let directory = CString::new(self.0.as_str()).unwrap();
+        Engine::join(&directory, Join::Create).unwrap_or_else(|e| panic!("{}", e.describe(&directory)))
+    }
+
+    /// Writes a word into the table behind everybody's back.
+    fn lie(&self, offset: usize, word: u32) {
+        let table = std::fs::OpenOptions::new()
+            .write(true)
+            .open(format!("{}/table", self.0))
+            .unwrap();
+        table.write_all_at(&word.to_le_bytes(), offset as u64).unwrap();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn attach(engine: &Engine, id: i32) -> usize {
+    // SAFETY: without SHM_REMAP nothing that exists is touched.
+    unsafe { engine.shmat(id, 0, 0) }.unwrap() as usize
+}
+
+fn detach(engine: &Engine, at: usize) {
+    // SAFETY: nobody uses the memory.
+    unsafe { engine.shmdt(at) }.unwrap();
+}
+
+fn nattch(engine: &Engine, id: i32) -> u64 {
+    engine.shm_stat(id, StatBy::Id).unwrap().1.nattch
+}
+
+/// A storm found it. A child forked past the C library is unknown until its first call; if meanwhile its parent detached and
+/// the segment went, that call made an attach record for the slot's next segment, and dropping it cut that segment's list:
+/// the segment was destroyed under those who had it.
+#[test]
+fn a_child_forked_past_the_library_does_not_take_part_in_the_next_segment() {
+    let place = Place::new("bare-fork");
+    let engine = place.join();
+    let old = engine.shmget(IPC_PRIVATE, 4096, 0o600).unwrap();
+    let at = attach(&engine, old);
+    let mut ends = [0; 2];
+    // SAFETY: two descriptors are written. The child only calls the engine, which allocates nothing, and never returns.
+    let child = unsafe {
+        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+        let child = libc::syscall(libc::SYS_fork) as i32;
+        if child == 0 {
+            let mut byte = 0u8;
+            libc::read(ends[0], (&raw mut byte).cast(), 1);
+            let detached = engine.shmdt(at);
+            libc::_exit(i32::from(detached.is_err()))
+        }
+        child
+    };
+    detach(&engine, at);
+    engine.shm_remove(old).unwrap();
+    let new = engine.shmget(IPC_PRIVATE, 4096, 0o600).unwrap();
+    let at = attach(&engine, new);
+    let mut status = 0;
+    // SAFETY: one byte is read; the status is written.
+    unsafe {
+        libc::write(ends[1], (&raw const status).cast(), 1);
+        libc::waitpid(child, &raw mut status, 0);
+        libc::close(ends[0]);
+        libc::close(ends[1]);
+    }
+    assert_eq!(status, 0, "the child still had its memory, and could detach it");
+    assert_eq!(nattch(&engine, new), 1);
+    engine.shm_remove(new).unwrap();
+    assert_eq!(nattch(&engine, new), 1, "doomed, and attached");
+    detach(&engine, at);
+}
+
+/// Lies found it: the lock named an earlier life of the very process that wanted it, and the record of that life said that
+/// it was the present one. The process then asked the kernel whether the owner lives, which was itself, and waited for ever.
+#[test]
+fn a_lock_that_names_an_earlier_life_of_the_waiter_is_taken_over() {
+    let place = Place::new("earlier-life");
+    let engine = place.join();
+    let tag = inspect::own_tag(&engine);
+    let record = (tag as usize & 0x7fff) - 1;
+    let earlier = tag.wrapping_sub(1 << 16);
+    place.lie(LAYOUT.processes.0 + record * LAYOUT.processes.1, earlier >> 16);
+    place.lie(LAYOUT.segments_lock, earlier);
+    engine.shmget(7, 4096, IPC_CREAT | 0o600).unwrap();
+}
+
+/// Reading found it: an attach record whose owner's word carried the bit that only lock words carry matched nobody when it
+/// was to be dropped, and the sweep tried for ever.
+#[test]
+fn an_owner_that_is_no_owner_does_not_stop_the_sweep() {
+    let place = Place::new("no-owner");
+    let engine = place.join();
+    let id = engine.shmget(IPC_PRIVATE, 4096, 0o600).unwrap();
+    // SAFETY: the child only calls the engine, and never returns.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let attached = engine.shmat(id, 0, 0);
+            libc::_exit(i32::from(attached.is_err()))
+        }
+        child
+    };
+    let mut status = 0;
+    // SAFETY: the status is written.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(status, 0);
+    let table = std::fs::File::open(format!("{}/table", place.0)).unwrap();
+    let mut owner = [0; 4];
+    table.read_exact_at(&mut owner, LAYOUT.attachments.0 as u64).unwrap();
+    assert_ne!(owner, [0; 4], "the child's record is the first");
+    place.lie(LAYOUT.attachments.0, u32::from_le_bytes(owner) | 1 << 15);
+    engine.sweep().unwrap();
+    assert_eq!(nattch(&engine, id), 0);
+}
+
+/// Stepping found it: an attachment at an address that the program had just freed met a page of the library's own there.
+#[test]
+fn the_library_does_not_take_the_address_that_the_program_wants() {
+    let place = Place::new("exact");
+    let engine = place.join();
+    let id = engine.shmget(IPC_PRIVATE, 4096, 0o600).unwrap();
+    // In a process with one thread, because another could take the address too.
+    // SAFETY: the child makes a mapping and unmaps it before anybody uses it, calls the engine, and never returns.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            // Not the first call: that one enrols the process, which needs a page too.
+            let _ = engine.shm_stat(id, StatBy::Id);
+            let (protection, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            let hole = libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0);
+            libc::munmap(hole, 4096);
+            libc::_exit(i32::from(engine.shmat(id, hole as usize, 0).is_err()))
+        }
+        child
+    };
+    let mut status = 0;
+    // SAFETY: the status is written.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(status, 0);
+}
+
+/// A sum of sizes was negated, which for one size is not possible; rounding another one up overflowed.
+#[test]
+fn no_size_in_the_table_is_too_large_to_count_with() {
+    let place = Place::new("sizes");
+    let engine = place.join();
+    let id = engine.shmget(IPC_PRIVATE, 4096, 0o600).unwrap();
+    // The size follows the head that all mechanisms' slots begin with.
+    let size = LAYOUT.segments.0 + 128;
+    for (low, high) in [(0, 1 << 31), (u32::MAX, u32::MAX)] {
+        place.lie(size, low);
+        place.lie(size + 4, high);
+        // SAFETY: without SHM_REMAP nothing that exists is touched.
+        assert!(unsafe { engine.shmat(id, 0, 0) }.is_err());
+        engine.shm_usage().unwrap();
+    }
+    engine.shm_remove(id).unwrap();
+}
+
+/// A process killed between marking a process record and describing it left the record taken for ever.
+#[test]
+fn a_marked_record_that_nobody_has_is_freed() {
+    let place = Place::new("marked");
+    let engine = place.join();
+    // Bits 0 to 2 of the first word of bits, which follow the header: ours and two that nobody has.
+    place.lie(4096, 0b111);
+    engine.sweep().unwrap();
+    let mut complaints = Vec::new();
+    inspect::examine(&engine, &mut |complaint| complaints.push(complaint.to_string()));
+    assert_eq!(complaints, [""; 0]);
+}
