@@ -120,7 +120,7 @@ int main(int argc, char **argv)
 
     /* Pointers that lead nowhere. */
     void *hole = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    munmap((char *)hole + 4096, 4096);
+    mprotect((char *)hole + 4096, 4096, PROT_NONE);
     TRY(op(id, NULL, 1));
     TRY(op(id, (struct sembuf *)((char *)hole + 4093), 1));
     TRY(op(id, (struct sembuf *)((char *)hole + 4090), 2));
