@@ -11,6 +11,7 @@
 mod measure;
 mod queues;
 mod segments;
+mod semaphores;
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -46,5 +47,6 @@ fn main() {
     sysv_engine::signals::take_all();
     measure::header();
     segments::run(&Kernel, &scratch.engine, &filter);
+    semaphores::run(&Kernel, &scratch.engine, &filter);
     queues::run(&Kernel, &scratch.engine, &filter);
 }

@@ -14,7 +14,7 @@ use crate::namespace::{Join, JoinError};
 use crate::process::{self, MEMBERS};
 use crate::queue::{self, QueueReport};
 use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
-use crate::semaphore;
+use crate::semaphore::{self, SetReport};
 
 /// System V IPC in user space, in one namespace.
 ///
@@ -127,6 +127,14 @@ impl Engine {
     /// When the process cannot become a member again after a fork.
     pub fn queues(&self, each: &mut dyn FnMut(&QueueReport)) -> Result<()> {
         queue::queues(self.member, each)
+    }
+
+    /// Calls `each` with every semaphore set, lowest index first.
+    ///
+    /// # Errors
+    /// When the process cannot become a member again after a fork.
+    pub fn sets(&self, each: &mut dyn FnMut(&SetReport)) -> Result<()> {
+        semaphore::sets(self.member, each)
     }
 
     /// Calls `each` with every attachment of a segment. `each` must not call the facility.

@@ -70,4 +70,5 @@ pub use namespace::{Join, JoinError, JoinErrorKind};
 pub use path::PathBuf;
 pub use queue::QueueReport;
 pub use segment::{AttachmentReport, SegmentReport};
+pub use semaphore::SetReport;
 pub use table::LAYOUT_VERSION;

@@ -95,12 +95,13 @@ mod proof {
 /// No descriptor is kept between calls: the program may close any of them, or put another file under its number,
 /// and an answer read from that would be a false death.
 pub(crate) struct LazyLive<'d> {
-    directory: &'d core::ffi::CStr,
+    directory: &'d PathBuf,
     live: OnceCell<Live>,
 }
 
 impl<'d> LazyLive<'d> {
-    pub(crate) fn new(directory: &'d core::ffi::CStr) -> LazyLive<'d> {
+    #[inline]
+    pub(crate) fn new(directory: &'d PathBuf) -> LazyLive<'d> {
         LazyLive {
             directory,
             live: OnceCell::new(),
@@ -116,7 +117,7 @@ impl<'d> LazyLive<'d> {
     pub(crate) fn get(&self) -> Option<&Live> {
         if self.live.get().is_none() {
             // A failure is not kept: whoever waits for a lock asks again, and there may be a descriptor by then.
-            let _ = self.live.set(Live::open(self.directory).ok()?);
+            let _ = self.live.set(Live::open(self.directory.as_c_str()).ok()?);
         }
         self.live.get()
     }

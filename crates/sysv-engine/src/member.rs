@@ -234,7 +234,7 @@ impl Member {
 
     /// The file `live`, to be opened if a question needs it.
     pub(crate) fn lazy_live(&self) -> LazyLive<'_> {
-        LazyLive::new(self.directory())
+        LazyLive::new(&self.mapped.directory)
     }
 
     /// Whether the process with this tag lives.

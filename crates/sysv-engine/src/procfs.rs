@@ -1,10 +1,10 @@
-//! The text of `/proc/sysvipc/{shm,msg}` and of the limits under `/proc/sys/kernel`, byte for byte as Linux prints it.
+//! The text of `/proc/sysvipc/{shm,sem,msg}` and of the limits under `/proc/sys/kernel`, byte for byte as Linux prints it.
 //!
 //! Programs parse these files by column as often as by word, so the widths count.
 
 use core::fmt::{self, Write};
 
-use crate::abi::{MsqidDs, ShmidDs};
+use crate::abi::{MsqidDs, SemidDs, ShmidDs};
 
 /// The first line of `/proc/sysvipc/shm`.
 const SHM_HEADER: &str = concat!(
@@ -41,6 +41,32 @@ pub fn shm_line(out: &mut impl Write, id: i32, ds: &ShmidDs, resident: u64, swap
         "{:>10} {:>10} {:>10} {resident:>21} {swapped:>21}",
         ds.atime, ds.dtime, ds.ctime
     )
+}
+
+/// The first line of `/proc/sysvipc/sem`.
+const SEM_HEADER: &str = "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n";
+
+/// Writes the first line of `/proc/sysvipc/sem`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn sem_header(out: &mut impl Write) -> fmt::Result {
+    out.write_str(SEM_HEADER)
+}
+
+/// Writes one set's line of `/proc/sysvipc/sem`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn sem_line(out: &mut impl Write, id: i32, ds: &SemidDs) -> fmt::Result {
+    let perm = &ds.perm;
+    write!(out, "{:>10} {id:>10}  {:>4o} {:>10} ", perm.key, perm.mode, ds.nsems)?;
+    write!(
+        out,
+        "{:>5} {:>5} {:>5} {:>5} ",
+        perm.uid, perm.gid, perm.cuid, perm.cgid
+    )?;
+    writeln!(out, "{:>10} {:>10}", ds.otime, ds.ctime)
 }
 
 /// The first line of `/proc/sysvipc/msg`.
@@ -160,6 +186,35 @@ mod tests {
             shm_line(&mut ours, id, &ds, 0, 0).unwrap();
             assert!(real.contains(&ours), "{ours:?} is not in\n{real}");
         }
+    }
+
+    #[test]
+    fn a_sets_line_is_the_kernels() {
+        use crate::Semaphores;
+        use crate::abi::Sembuf;
+        /// A set of the kernel's that goes with the test.
+        struct KernelSet(i32);
+        impl Drop for KernelSet {
+            fn drop(&mut self) {
+                let _ = Kernel.sem_remove(self.0);
+            }
+        }
+        let Ok(id) = Kernel.semget(IPC_PRIVATE, 17, 0o642) else {
+            eprintln!("skipped: no semaphore set can be made");
+            return;
+        };
+        let _set = KernelSet(id);
+        Kernel.semop(id, &[Sembuf { num: 3, op: 1, flg: 0 }], None).unwrap();
+        let Ok(real) = std::fs::read_to_string("/proc/sysvipc/sem") else {
+            eprintln!("skipped: /proc/sysvipc/sem cannot be read");
+            return;
+        };
+        let (_, ds) = Kernel.sem_stat(id, StatBy::Id).unwrap();
+        let (mut header, mut line) = (String::new(), String::new());
+        sem_header(&mut header).unwrap();
+        sem_line(&mut line, id, &ds).unwrap();
+        assert_eq!(real.split_inclusive('\n').next(), Some(header.as_str()));
+        assert!(real.contains(&line), "{line:?} is not in\n{real}");
     }
 
     #[test]

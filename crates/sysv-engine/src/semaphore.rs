@@ -17,6 +17,7 @@ mod get;
 mod locked;
 mod memory;
 mod operate;
+mod report;
 mod serve;
 mod undo;
 mod wait;
@@ -28,6 +29,8 @@ pub(crate) use dead::{drop_of_dead, drop_own, holds_undo, sweep};
 pub(crate) use get::semget;
 pub(crate) use memory::Mappings;
 pub(crate) use operate::semop;
+pub use report::SetReport;
+pub(crate) use report::sets;
 
 use core::mem::offset_of;
 use core::sync::atomic::AtomicU32;

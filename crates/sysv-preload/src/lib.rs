@@ -4,8 +4,6 @@
 //! originals. This crate decodes arguments, calls [`sysv_engine`] and sets the C `errno`; what a call means is decided
 //! there. Nothing runs before the first System V call: the library has no constructor, and every function that it
 //! interposes for the engine's sake costs one check until then.
-//!
-//! Not here yet: semaphore sets. Their functions are not exported, so that a program which uses them gets the kernel's.
 
 // Under test there is only clippy, which looks at every target.
 #![cfg_attr(not(test), no_std)]
@@ -23,6 +21,8 @@ mod raw;
 // The facility: one module per mechanism.
 mod key;
 mod msg;
+mod scratch;
+mod sem;
 mod shm;
 mod structure;
 

@@ -1,5 +1,5 @@
-//! `/proc/sysvipc/{shm,msg}` and `/proc/sys/kernel/{shmmax,shmall,shmmni,msgmax,msgmnb,msgmni}`, as this namespace has
-//! them.
+//! `/proc/sysvipc/{shm,sem,msg}` and `/proc/sys/kernel/{shmmax,shmall,shmmni,sem,msgmax,msgmnb,msgmni}`, as this namespace
+//! has them.
 //!
 //! The functions that open a file or ask about one go to the next definition first: then the kernel has looked at the
 //! path, and it can be read here without fear. Only if its last component is one of ours does anything else happen.
@@ -26,6 +26,8 @@ use crate::raw;
 enum File {
     /// `/proc/sysvipc/shm`.
     Segments,
+    /// `/proc/sysvipc/sem`.
+    Sets,
     /// `/proc/sysvipc/msg`.
     Queues,
     /// `/proc/sys/kernel/` and the limit's name.

@@ -4,7 +4,7 @@
 
 use core::mem::MaybeUninit;
 
-use sysv_engine::abi::{MsgInfo, MsqidDs, ShmInfoLimits, ShmInfoUsage, ShmidDs};
+use sysv_engine::abi::{MsgInfo, MsqidDs, SemInfo, Sembuf, SemidDs, ShmInfoLimits, ShmInfoUsage, ShmidDs, Timespec};
 use sysv_engine::{Result, usercopy};
 
 /// A structure of the kernel's ABI: every bit pattern is one.
@@ -20,12 +20,24 @@ macro_rules! plain {
     )*};
 }
 
-plain!(ShmidDs, ShmInfoLimits, ShmInfoUsage, MsqidDs, MsgInfo);
+plain!(
+    ShmidDs,
+    ShmInfoLimits,
+    ShmInfoUsage,
+    SemidDs,
+    SemInfo,
+    Sembuf,
+    Timespec,
+    MsqidDs,
+    MsgInfo,
+    u16
+);
 
 /// Reads a structure of the program's.
 ///
 /// # Errors
 /// `EFAULT`.
+#[inline]
 pub(crate) fn take<T: Plain>(address: usize) -> Result<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: `value` has room for it, and every bit pattern of a `Plain` is valid.

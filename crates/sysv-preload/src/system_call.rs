@@ -12,7 +12,7 @@ use sysv_engine::{Errno, Result, process, usercopy};
 
 use crate::next::{Next, jump_target, jump_to_next};
 use crate::raw::{self, or_minus_one, set_errno};
-use crate::{forks, mappings, msg, shm, signals};
+use crate::{forks, mappings, msg, sem, shm, signals};
 
 static SYSCALL: Next = Next::new(c"syscall");
 
@@ -24,6 +24,10 @@ static OURS: [bool; 512] = {
         libc::SYS_shmat,
         libc::SYS_shmdt,
         libc::SYS_shmctl,
+        libc::SYS_semget,
+        libc::SYS_semop,
+        libc::SYS_semtimedop,
+        libc::SYS_semctl,
         libc::SYS_msgget,
         libc::SYS_msgsnd,
         libc::SYS_msgrcv,
@@ -183,6 +187,10 @@ unsafe extern "C" fn take(number: c_long, a: usize, b: usize, c: usize, d: usize
             libc::SYS_shmat => shm::shmat(a as i32, b as *const _, c as i32) as c_long,
             libc::SYS_shmdt => shm::shmdt(a as *const _) as c_long,
             libc::SYS_shmctl => shm::shmctl(a as i32, b as i32, c as *mut _) as c_long,
+            libc::SYS_semget => sem::semget(a as i32, b as i32, c as i32) as c_long,
+            libc::SYS_semop => sem::semop(a as i32, b as *mut _, c as u32 as usize) as c_long,
+            libc::SYS_semtimedop => sem::semtimedop(a as i32, b as *mut _, c as u32 as usize, d as *const _) as c_long,
+            libc::SYS_semctl => sem::semctl(a as i32, b as i32, c as i32, d) as c_long,
             libc::SYS_msgget => msg::msgget(a as i32, b as i32) as c_long,
             libc::SYS_msgsnd => msg::msgsnd(a as i32, b as *const _, c, d as i32) as c_long,
             libc::SYS_msgrcv => msg::msgrcv(a as i32, b as *mut _, c, d as c_long, e as i32) as c_long,

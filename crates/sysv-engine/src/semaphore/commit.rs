@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::locked::LockedSet;
 use super::waiters::{DONE, FAILED, Operations};
-use super::word::{FROZEN, Last, MORE, OWED, Word, ZERO};
+use super::word::{FROZEN, HELD, Last, MORE, OWED, Word, ZERO};
 use crate::abi::{IPC_NOWAIT, SEM_UNDO, SEMAEM, SEMVMX, Sembuf};
 use crate::errno::Errno;
 use crate::lock::Tag;
@@ -77,9 +77,17 @@ impl LockedSet<'_> {
         {
             return self.attempt_one(&operation, party.last, mark);
         }
+        match operations {
+            Operations::Own(operations) => self.attempt_all(operations.iter().copied(), party, mark),
+            kept => self.attempt_all(kept.iter(), party, mark),
+        }
+    }
+
+    #[inline]
+    fn attempt_all(&self, operations: impl Iterator<Item = Sembuf> + Clone, party: Party, mark: bool) -> Outcome {
         let mut outcome = Outcome::Done;
         let mut touched = 0;
-        for operation in operations.iter() {
+        for operation in operations.clone() {
             touched += 1;
             outcome = self.stage(&operation, party.tag);
             if outcome != Outcome::Done {
@@ -87,17 +95,19 @@ impl LockedSet<'_> {
             }
         }
         if outcome != Outcome::Done {
-            for operation in operations.iter().take(touched) {
+            for operation in operations.take(touched) {
                 self.unstage(&operation, party.tag, if mark { outcome } else { Outcome::Done });
             }
             return outcome;
         }
         let serving = party.cell.map_or(0, |cell| cell as u32 + 1);
         self.commit(party.last, serving);
-        for operation in operations.iter() {
+        for operation in operations {
             self.carry_over(&operation, party.last, party.tag);
         }
-        self.finish_serving();
+        if serving != 0 {
+            self.finish_serving();
+        }
         self.set.head.intent.store(0, Release);
         outcome
     }
@@ -181,24 +191,19 @@ impl LockedSet<'_> {
         head.intent.store(ARMED | last.bits(), Release);
     }
 
+    #[inline]
     fn carry_over(&self, operation: &Sembuf, last: Last, tag: Tag) {
+        let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
+            return;
+        };
+        let mut flags = semaphore.word.load(Relaxed) & (HELD | OWED);
         if i32::from(operation.flg) & SEM_UNDO != 0
             && let Some(record) = self.undo_of(operation.num, tag)
         {
             record.settle();
-            let owes = record.adjustment() < 0;
-            let word = self
-                .set
-                .semaphores
-                .get(operation.num as usize)
-                .map(|s| s.word.load(Relaxed));
-            if word.is_some_and(|word| (word & OWED != 0) != owes) {
-                self.refresh_owed(operation.num);
-            }
+            flags = self.undo_flags(operation.num);
         }
-        if let Some(semaphore) = self.set.semaphores.get(operation.num as usize) {
-            carry_over(semaphore, last);
-        }
+        carry_over(semaphore, last, flags);
     }
 
     fn finish_serving(&self) {
@@ -228,7 +233,8 @@ impl LockedSet<'_> {
         });
         for semaphore in self.set.semaphores {
             if committed {
-                carry_over(semaphore, last);
+                let flags = semaphore.word.load(Relaxed) & (HELD | OWED);
+                carry_over(semaphore, last, flags);
             }
             semaphore.next.store(0, Relaxed);
             if semaphore.word.load(Relaxed) & FROZEN != 0 {
@@ -253,9 +259,8 @@ impl LockedSet<'_> {
             record.settle();
             true
         });
-        carry_over(semaphore, last);
+        carry_over(semaphore, last, 0);
         self.set.head.intent.store(0, Release);
-        self.refresh_owed(number);
     }
 
     /// As [`assign`](Self::assign), for all semaphores together.
@@ -302,9 +307,8 @@ impl LockedSet<'_> {
         record.stage(0);
         self.commit(record.last(), 0);
         record.settle();
-        carry_over(semaphore, record.last());
+        carry_over(semaphore, record.last(), self.undo_flags(number));
         self.set.head.intent.store(0, Release);
-        self.refresh_owed(number);
     }
 
     /// Takes back what was done for a waiter that died before it noticed.
@@ -338,8 +342,10 @@ impl LockedSet<'_> {
     }
 }
 
-/// Gives a semaphore its staged value. May be done again: once `next` is clear, nothing is left to do but to thaw.
-fn carry_over(semaphore: &Semaphore, last: Last) {
+/// Gives a semaphore its staged value, and its flags about undo. May be done again: once `next` is clear, nothing is left
+/// to do but to thaw.
+#[inline]
+fn carry_over(semaphore: &Semaphore, last: Last, flags: u64) {
     let next = semaphore.next.load(Relaxed);
     if next & STAGED == 0 {
         return;
@@ -347,6 +353,7 @@ fn carry_over(semaphore: &Semaphore, last: Last) {
     let word = Word(semaphore.word.load(Relaxed))
         .after(i32::from(next & !STAGED), last)
         .0;
+    let word = word & !(HELD | OWED) | flags;
     semaphore.word.store(word | FROZEN, Release);
     semaphore.next.store(0, Release);
     semaphore.word.store(word & !FROZEN, Release);

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::locked::LockedSet;
 use super::memory::Set;
 use super::waiters::{FOR_ZERO, NOTIFIED, WAITING};
-use super::word::{FROZEN, Last, OWED, Word};
+use super::word::{FROZEN, HELD, Last, Word};
 use super::{INLINE, LockedSets, registry};
 use crate::abi::{SEMAEM, SEMOPM_DEFAULT, SEMVMX, SemInfo, SemidDs};
 use crate::credentials::Caller;
@@ -48,8 +48,8 @@ pub(crate) fn ask(member: &Member, id: i32, num: i32, what: Asked) -> Result<i32
         && let Some(semaphore) = slot.semaphores.get(number as usize)
     {
         let word = Word(semaphore.word.load(Acquire));
-        let quiet = semaphore.undos.load(Relaxed) == 0 && slot.set.served.load(Relaxed) == 0;
-        if quiet && !word.has(FROZEN | OWED) && word.sequence() == state.sequence {
+        let quiet = slot.set.served.load(Relaxed) == 0;
+        if quiet && !word.has(FROZEN | HELD) && word.sequence() == state.sequence {
             match what {
                 Asked::Value => return Ok(word.value()),
                 Asked::Pid => return Ok(word.last().seen_by(member.identity())),
@@ -65,8 +65,8 @@ fn ask_locked(mut set: Set<'_>, number: u16, what: Asked) -> Result<i32> {
     let member = set.member;
     let semaphore = set.semaphores.get(number as usize).ok_or(Errno::EIDRM)?;
     let word = Word(semaphore.word.load(Acquire));
-    let quiet = semaphore.undos.load(Relaxed) == 0 && set.head.served.load(Relaxed) == 0;
-    if matches!(what, Asked::Value | Asked::Pid) && (set.read_only || quiet && !word.has(FROZEN | OWED)) {
+    let quiet = set.head.served.load(Relaxed) == 0;
+    if matches!(what, Asked::Value | Asked::Pid) && (set.read_only || quiet && !word.has(FROZEN | HELD)) {
         return Ok(match what {
             Asked::Value => word.value(),
             _ => word.last().seen_by(member.identity()),
@@ -229,11 +229,12 @@ pub(super) fn end(member: &Member, number: usize, slot: &SetSlot, state: State) 
     if set.read_only {
         return;
     }
-    if set.records.is_some() && set.head.waiting.load(Acquire) + set.head.served.load(Acquire) > 0 {
-        if let Ok(locked) = LockedSet::lock(&set) {
-            set.head.owner.store(0, Release);
-            locked.dismiss_all();
-        }
+    if set.records.is_some()
+        && set.head.waiting.load(Acquire) | set.head.served.load(Acquire) != 0
+        && let Ok(locked) = LockedSet::lock(&set)
+    {
+        set.head.owner.store(0, Release);
+        locked.dismiss_all();
     }
     let _section = Section::enter();
     let head = set.head;

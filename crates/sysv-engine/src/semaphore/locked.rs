@@ -31,6 +31,7 @@ impl<'m> Set<'m> {
     ///
     /// # Errors
     /// `EIDRM` if the set is gone, `EACCES` if this process may not lock it; those of mapping its file.
+    #[inline]
     pub(super) fn locked<T>(&mut self, act: impl FnOnce(&LockedSet<'_>) -> T) -> Result<T> {
         loop {
             let denied = match LockedSet::lock(self) {
@@ -57,6 +58,7 @@ pub(super) struct LockedSet<'s> {
 
 impl<'s> LockedSet<'s> {
     /// Takes the lock, and recovers first if its last owner died holding it.
+    #[inline(always)]
     pub(super) fn lock(set: &'s Set<'s>) -> core::result::Result<LockedSet<'s>, Denied> {
         if set.read_only {
             return Err(Denied::ReadOnly);

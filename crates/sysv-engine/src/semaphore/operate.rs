@@ -124,9 +124,9 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
         .any(|operation| i32::from(operation.flg) & SEM_UNDO != 0);
     let alter = operations.iter().any(|operation| operation.op != 0);
     let most = operations.iter().map(|operation| operation.num).max().unwrap_or(0);
-    let (_, slot, _) = registry(member.table()).find_id(id)?;
+    let (number, slot, state) = registry(member.table()).find_id(id)?;
     check(slot, most, alter)?;
-    let mut set = Set::find(member, id)?;
+    let mut set = Set::of_slot(member, number, slot, state)?;
     if set.read_only && alter {
         return Err(Errno::EACCES);
     }
@@ -144,13 +144,15 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
         return wait::for_zero_by_looking(&set, &request);
     }
     if undo {
-        set = set.with_records()?;
+        if set.records.is_none() {
+            set = set.with_records()?;
+        }
         super::dead::note_use(member);
     }
     // A first attempt with the lock, then a look or two hundred without it, then a place in the queue.
     match attempt(&mut set, &request)? {
         Attempt::Done => return Ok(()),
-        Attempt::Blocked { .. } if member.spins() => {
+        Attempt::Blocked if member.spins() => {
             if is_possible_soon(&set, &request) && attempt(&mut set, &request)? == Attempt::Done {
                 return Ok(());
             }
@@ -185,14 +187,13 @@ enum Attempt {
 }
 
 /// One attempt under the lock, without a place in the queue.
+#[inline]
 fn attempt(set: &mut Set<'_>, request: &Request<'_>) -> Result<Attempt> {
     set.locked(|locked| attempt_locked(locked, request))?
 }
 
+#[inline]
 fn attempt_locked(locked: &LockedSet<'_>, request: &Request<'_>) -> Result<Attempt> {
-    if request.undo {
-        reserve_undos(locked, request)?;
-    }
     // A dead process that gave a unit takes it back before we can have it.
     let owed = |operation: &Sembuf| {
         let semaphore = locked.set.semaphores.get(operation.num as usize);
@@ -203,6 +204,11 @@ fn attempt_locked(locked: &LockedSet<'_>, request: &Request<'_>) -> Result<Attem
     }
     let operations = Operations::Own(request.operations);
     let mut outcome = locked.attempt(operations, request.party, false);
+    if outcome == Outcome::Failed(Errno::ENOMEM) {
+        // The process's first operation with undo on some semaphore.
+        reserve_undos(locked, request)?;
+        outcome = locked.attempt(operations, request.party, false);
+    }
     if let Outcome::Blocked { nowait: true, .. } = outcome
         && locked.bury_the_dead(true)
     {

@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::commit::{Outcome, Party};
 use super::locked::LockedSet;
-use super::waiters::{Cell, FAILED, FOR_ZERO, NOTIFIED, Operations, READS, WAITING};
+use super::waiters::{Cell, FAILED, NOTIFIED, Operations, READS, WAITING};
 use super::word::{Last, Word, ZERO};
 use crate::abi::Sembuf;
 use crate::lock::Tag;
@@ -145,7 +145,7 @@ impl LockedSet<'_> {
                 continue;
             }
             if reads || self.take_credit(cell) {
-                self.hand_over(index, cell, number, pending);
+                self.hand_over(index, cell, pending);
             } else {
                 promised += need.unwrap_or(0);
                 if cell.state.load(Relaxed) == WAITING {
@@ -157,7 +157,7 @@ impl LockedSet<'_> {
     }
 
     /// Does a waiter's operations for it, if they can be done.
-    fn hand_over(&self, index: usize, cell: &Cell, number: u16, pending: &mut Pending) {
+    fn hand_over(&self, index: usize, cell: &Cell, pending: &mut Pending) {
         let Ok(records) = self.records() else { return };
         let Some(tag) = Tag::from_word(cell.owner.load(Relaxed)) else {
             return;
@@ -188,14 +188,7 @@ impl LockedSet<'_> {
             }
             Outcome::Blocked {
                 semaphore, for_zero, ..
-            } => {
-                if semaphore != number || for_zero != (cell.kind.load(Relaxed) & FOR_ZERO != 0) {
-                    self.unlink(index);
-                    self.set_interest(index, semaphore, for_zero);
-                    self.link(index);
-                    self.refresh_flags(semaphore);
-                }
-            }
+            } => self.move_to(index, semaphore, for_zero),
             Outcome::Failed(errno) => {
                 cell.result.store(errno.raw() as u32, Relaxed);
                 self.unlink(index);

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::locked::LockedSet;
 use super::memory::UNDOS;
-use super::word::{Last, OWED};
+use super::word::{HELD, Last, OWED};
 use crate::errno::{Errno, Result};
 use crate::lock::Tag;
 
@@ -144,22 +144,30 @@ impl LockedSet<'_> {
         }
     }
 
-    /// Makes the word's flag say whether an undo will lower the value.
+    /// What a semaphore's word should say about undo.
+    #[inline]
+    pub(super) fn undo_flags(&self, number: u16) -> u64 {
+        let mut flags = 0;
+        self.for_each_undo(number, &mut |_, record| {
+            flags |= match record.adjustment() {
+                0 => 0,
+                1.. => HELD,
+                _ => HELD | OWED,
+            };
+            flags != HELD | OWED
+        });
+        flags
+    }
+
+    /// Makes the word's flags say what undo will do.
     pub(super) fn refresh_owed(&self, number: u16) {
         let Some(semaphore) = self.set.semaphores.get(number as usize) else {
             return;
         };
-        let mut owed = false;
-        self.for_each_undo(number, &mut |_, record| {
-            owed = record.adjustment() < 0;
-            !owed
-        });
-        if (semaphore.word.load(Relaxed) & OWED != 0) != owed {
-            if owed {
-                semaphore.word.fetch_or(OWED, Relaxed);
-            } else {
-                semaphore.word.fetch_and(!OWED, Relaxed);
-            }
+        let flags = self.undo_flags(number);
+        if semaphore.word.load(Relaxed) & (HELD | OWED) != flags {
+            semaphore.word.fetch_or(flags, Relaxed);
+            semaphore.word.fetch_and(!(HELD | OWED) | flags, Relaxed);
         }
     }
 
@@ -214,7 +222,7 @@ impl LockedSet<'_> {
             list.store(index as u32 + 1, Relaxed);
         }
         for (number, semaphore) in self.set.semaphores.iter().enumerate() {
-            if semaphore.undos.load(Relaxed) != 0 || semaphore.word.load(Relaxed) & OWED != 0 {
+            if semaphore.undos.load(Relaxed) != 0 || semaphore.word.load(Relaxed) & (HELD | OWED) != 0 {
                 self.refresh_owed(number as u16);
             }
         }

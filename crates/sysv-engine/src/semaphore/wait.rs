@@ -119,45 +119,33 @@ fn look(set: &Set<'_>, request: &Request<'_>, first: usize, cell: &Cell, woken: 
     let Ok(locked) = LockedSet::lock(set) else {
         return Next::Return(Err(Errno::EIDRM));
     };
-    let state = cell.state.load(Acquire);
-    match state {
-        DONE => {
-            locked.dismiss(first);
-            return Next::Return(Ok(()));
-        }
-        FAILED => {
-            let errno = Errno::from_raw(cell.result.load(Relaxed) as i32);
-            locked.dismiss(first);
-            return Next::Return(Err(errno));
-        }
-        WAITING | NOTIFIED => {}
-        _ => return Next::Return(Err(Errno::EIDRM)),
+    if let Some(result) = outcome_of(&locked, first, cell) {
+        return Next::Return(result);
     }
     if woken == Woken::Interrupted {
         return Next::Return(give_up(&locked, request, first, Errno::EINTR));
     }
     let expired = request.deadline.is_some_and(|deadline| sys::monotonic_us() >= deadline);
     if woken == Woken::TimedOut {
+        // In order of arrival, not ourselves first.
         locked.bury_the_dead(expired);
-    }
-    if cell.state.load(Acquire) == DONE {
-        locked.dismiss(first);
-        return Next::Return(Ok(()));
-    }
-    match locked.attempt(Operations::Own(request.operations), request.party, true) {
-        Outcome::Blocked {
-            semaphore, for_zero, ..
-        } => {
-            // Perhaps it is another semaphore now.
-            locked.unlink(first);
-            locked.set_interest(first, semaphore, for_zero);
-            cell.state.store(WAITING, Release);
-            locked.link(first);
-            locked.refresh_flags(semaphore);
+        locked.serve_one(cell.semaphore.load(Relaxed));
+        if let Some(result) = outcome_of(&locked, first, cell) {
+            return Next::Return(result);
         }
-        outcome => {
-            locked.dismiss(first);
-            return Next::Return(ended(&locked, request, outcome));
+    }
+    if cell.state.load(Acquire) == NOTIFIED {
+        match locked.attempt(Operations::Own(request.operations), request.party, true) {
+            Outcome::Blocked {
+                semaphore, for_zero, ..
+            } => {
+                cell.state.store(WAITING, Release);
+                locked.move_to(first, semaphore, for_zero);
+            }
+            outcome => {
+                locked.dismiss(first);
+                return Next::Return(ended(&locked, request, outcome));
+            }
         }
     }
     if expired {
@@ -167,6 +155,18 @@ fn look(set: &Set<'_>, request: &Request<'_>, first: usize, cell: &Cell, woken: 
         return Next::Return(give_up(&locked, request, first, Errno::EINTR));
     }
     Next::Sleep
+}
+
+/// What others have made of us, if they have; our cells are free then.
+fn outcome_of(locked: &LockedSet<'_>, first: usize, cell: &Cell) -> Option<Result<()>> {
+    let result = match cell.state.load(Acquire) {
+        WAITING | NOTIFIED => return None,
+        DONE => Ok(()),
+        FAILED => Err(Errno::from_raw(cell.result.load(Relaxed) as i32)),
+        _ => return Some(Err(Errno::EIDRM)),
+    };
+    locked.dismiss(first);
+    Some(result)
 }
 
 /// Leaves the queue. What was offered to us is offered to the next.

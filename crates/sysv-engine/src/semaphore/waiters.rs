@@ -95,7 +95,7 @@ pub(super) enum Operations<'a> {
 }
 
 impl<'a> Operations<'a> {
-    pub(super) fn iter(self) -> impl Iterator<Item = Sembuf> + use<'a> {
+    pub(super) fn iter(self) -> impl Iterator<Item = Sembuf> + Clone + use<'a> {
         let (own, kept) = match self {
             Operations::Own(operations) => (operations, None),
             Operations::Kept(records, cell) => (&[][..], Some((records, cell))),
@@ -265,6 +265,30 @@ impl LockedSet<'_> {
     /// Takes a waiter out of its semaphore's list.
     pub(super) fn unlink(&self, first: usize) {
         let Ok(records) = self.records() else { return };
+        let number = records.cells[first].semaphore.load(Relaxed);
+        self.take_out(first);
+        self.refresh_flags(number);
+    }
+
+    /// Makes a waiter wait for another semaphore, or for another reason. Its flag is in the new one's word already, and stays
+    /// there throughout: a change of the value without the lock would go unnoticed otherwise.
+    pub(super) fn move_to(&self, first: usize, semaphore: u16, for_zero: bool) {
+        let Ok(records) = self.records() else { return };
+        let cell = &records.cells[first];
+        let number = cell.semaphore.load(Relaxed);
+        if number == semaphore && (cell.kind.load(Relaxed) & FOR_ZERO != 0) == for_zero {
+            return;
+        }
+        self.take_out(first);
+        self.set_interest(first, semaphore, for_zero);
+        self.link(first);
+        self.refresh_flags(number);
+        self.refresh_flags(semaphore);
+    }
+
+    /// As [`unlink`](Self::unlink), without a look at the word's flags.
+    fn take_out(&self, first: usize) {
+        let Ok(records) = self.records() else { return };
         let cell = &records.cells[first];
         let number = cell.semaphore.load(Relaxed);
         let Some(semaphore) = self.set.semaphores.get(number as usize) else {
@@ -292,7 +316,6 @@ impl LockedSet<'_> {
         }
         cell.prev.store(0, Relaxed);
         cell.next.store(0, Relaxed);
-        self.refresh_flags(number);
     }
 
     /// Calls `each` with the waiters for a semaphore, oldest first, until it returns `false`. `each` may unlink the one it is
@@ -381,7 +404,7 @@ impl LockedSet<'_> {
         // Chained cells of waiters that do not exist are free; first mark those that do.
         for cell in &records.cells[..high] {
             let state = cell.state.load(Relaxed);
-            if state == CHAINED || state > CHAINED {
+            if state >= CHAINED {
                 cell.state.store(FREE, Relaxed);
             }
         }

@@ -7,8 +7,9 @@
 //! | 16 `MORE` | somebody waits for the value to rise (derived) | the lock's holder |
 //! | 17 `ZERO` | somebody waits for zero (derived) | the lock's holder |
 //! | 18 `OWED` | an undo will lower the value (derived) | the lock's holder |
-//! | 19–34 | the set's sequence number | whoever makes or removes the set |
-//! | 35–63 | the process that operated last: 22 bits of its id, 7 of its pid namespace's inode | with the value |
+//! | 19 `HELD` | an undo will change the value (derived) | the lock's holder |
+//! | 20–35 | the set's sequence number | whoever makes or removes the set |
+//! | 36–63 | the process that operated last: 22 bits of its id, 6 of its pid namespace's inode | with the value |
 //!
 //! The sequence number makes the swap of a process fail that was stopped since before the set was removed.
 
@@ -18,9 +19,10 @@ pub(super) const FROZEN: u64 = 1 << 15;
 pub(super) const MORE: u64 = 1 << 16;
 pub(super) const ZERO: u64 = 1 << 17;
 pub(super) const OWED: u64 = 1 << 18;
+pub(super) const HELD: u64 = 1 << 19;
 const VALUE: u64 = 0x7fff;
-const SEQUENCE_SHIFT: u32 = 19;
-const LAST_SHIFT: u32 = 35;
+const SEQUENCE_SHIFT: u32 = 20;
+const LAST_SHIFT: u32 = 36;
 
 /// Who operated on a semaphore last; 0 for nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +30,11 @@ pub(super) struct Last(u32);
 
 impl Last {
     /// The bits that it takes.
-    pub(super) const BITS: u32 = 29;
+    pub(super) const BITS: u32 = 28;
     const PID_BITS: u32 = 22;
 
     pub(super) fn of(identity: Identity) -> Last {
-        Last((identity.namespace() & 0x7f) << Self::PID_BITS | identity.pid() & ((1 << Self::PID_BITS) - 1))
+        Last((identity.namespace() & 0x3f) << Self::PID_BITS | identity.pid() & ((1 << Self::PID_BITS) - 1))
     }
 
     pub(super) fn from_bits(bits: u32) -> Last {

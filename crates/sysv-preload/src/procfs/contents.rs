@@ -23,7 +23,7 @@ pub(super) fn descriptor(file: File, flags: c_int) -> Option<Result<Fd>> {
     match file {
         _ if reading => Some(text(file)),
         File::Limit(limit) => Some(joined::facility().and_then(|engine| engine.limit_writer(limit).map(Fd::from_raw))),
-        File::Segments | File::Queues => None,
+        File::Segments | File::Sets | File::Queues => None,
     }
 }
 
@@ -36,6 +36,12 @@ fn text(file: File) -> Result<Fd> {
             let _ = procfs::shm_header(&mut out);
             engine.segments(&mut |segment| {
                 let _ = procfs::shm_line(&mut out, segment.id, &segment.ds, segment.resident, 0);
+            })?;
+        }
+        File::Sets => {
+            let _ = procfs::sem_header(&mut out);
+            engine.sets(&mut |set| {
+                let _ = procfs::sem_line(&mut out, set.id, &set.ds);
             })?;
         }
         File::Queues => {

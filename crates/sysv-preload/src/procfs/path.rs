@@ -19,7 +19,9 @@ pub(super) unsafe fn recognise(dir: c_int, path: *const c_char) -> Option<File> 
     // SAFETY: the caller's promise.
     let path = unsafe { CStr::from_ptr(path) }.to_bytes();
     // Nearly every path ends here.
-    candidate(path)?;
+    if !is_candidate(path) {
+        return None;
+    }
     let mut buffer = [0u8; 256];
     let mut components = Components::new();
     if path.first() != Some(&b'/') {
@@ -29,15 +31,24 @@ pub(super) unsafe fn recognise(dir: c_int, path: *const c_char) -> Option<File> 
     components.file()
 }
 
-/// The file that may have the path's last component as its name.
-fn candidate(path: &[u8]) -> Option<File> {
-    let name = path.rsplit(|&byte| byte == b'/').next()?;
+/// Whether one of the files may have the path's last component as its name.
+fn is_candidate(path: &[u8]) -> bool {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    matches!(name.get(..3), Some(b"shm" | b"sem" | b"msg")) && (limit(name).is_some() || objects(name).is_some())
+}
+
+/// The file under `/proc/sysvipc` with this name.
+fn objects(name: &[u8]) -> Option<File> {
     match name {
-        b"shm" => return Some(File::Segments),
-        b"msg" => return Some(File::Queues),
-        _ if name.starts_with(b"shm") || name.starts_with(b"msg") => {}
-        _ => return None,
+        b"shm" => Some(File::Segments),
+        b"sem" => Some(File::Sets),
+        b"msg" => Some(File::Queues),
+        _ => None,
     }
+}
+
+/// The file under `/proc/sys/kernel` with this name.
+fn limit(name: &[u8]) -> Option<File> {
     Limit::ALL
         .into_iter()
         .find(|limit| limit.name().as_bytes() == name)
@@ -103,8 +114,8 @@ impl<'p> Components<'p> {
 
     fn file(&self) -> Option<File> {
         match self.names[..self.len] {
-            [b"proc", b"sysvipc", name] => candidate(name).filter(|file| !matches!(file, File::Limit(_))),
-            [b"proc", b"sys", b"kernel", name] => candidate(name).filter(|file| matches!(file, File::Limit(_))),
+            [b"proc", b"sysvipc", name] => objects(name),
+            [b"proc", b"sys", b"kernel", name] => limit(name),
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ use crate::raw::{self, or_minus_one, syscall};
 fn mode(file: File) -> u32 {
     libc::S_IFREG
         | match file {
-            File::Segments | File::Queues => 0o444,
+            File::Segments | File::Sets | File::Queues => 0o444,
             File::Limit(_) => 0o644,
         }
 }
@@ -166,7 +166,7 @@ unsafe fn allowed(returned: c_int, dir: c_int, path: *const c_char, wanted: c_in
     let answer = match file {
         _ if wanted & libc::X_OK != 0 => Err(Errno::EACCES),
         File::Limit(_) if writing => may_write_limits(),
-        File::Segments | File::Queues if writing => return returned,
+        File::Segments | File::Sets | File::Queues if writing => return returned,
         _ => Ok(()),
     };
     or_minus_one(answer.map(|()| 0))
