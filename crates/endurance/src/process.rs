@@ -217,8 +217,18 @@ pub(crate) fn reap_orphans_of(known: &[Process]) {
     }
 }
 
-/// Waits until no child is left.
+/// Kills and reaps every child that is left. Those whose parent died before they had asked to die with it are ours too.
 pub(crate) fn await_orphans() {
-    // SAFETY: no status is written.
-    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
+    let id = std::process::id();
+    loop {
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .for_each(|pid| kill(pid, libc::SIGKILL));
+        // SAFETY: no status is written.
+        if unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } < 0 {
+            return;
+        }
+    }
 }
