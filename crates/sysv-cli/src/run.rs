@@ -24,6 +24,10 @@ use crate::output;
 ///
 /// What they do with System V IPC happens there, unknown to the kernel's own facility. The program needs no change, but
 /// it must be dynamically linked with the GNU C library and must not gain privileges by being run.
+///
+/// Without --ephemeral the program takes this command's place, so that nothing stands between it and whoever started it. The
+/// memory of a segment that was removed while in use is then back with the next call of anybody on the namespace after
+/// the last process that used it was killed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: the program's own; a signal that ends the program ends sysv, too. 125 if sysv fails, 126 if the program \
@@ -44,7 +48,8 @@ pub(crate) struct Arguments {
     /// A fresh namespace, removed when the program ends
     ///
     /// What the program left behind is reported on standard error. Children that still run keep what they have attached
-    /// and can do nothing else there. Root's is open to those users that the program's processes become.
+    /// and can do nothing else there. Root's is open to those users that the program's processes become. The memory of a
+    /// segment that was removed while in use is back as soon as the last process dies that uses it.
     #[arg(long, short, conflicts_with = "namespace")]
     ephemeral: bool,
 

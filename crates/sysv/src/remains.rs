@@ -73,6 +73,13 @@ impl Namespace {
     ///
     /// # Errors
     /// [`NamespaceError`], if there is none, or one that this process may not use or cannot read.
+    ///
+    /// ```
+    /// # let namespace = sysv::TemporaryNamespace::create()?;
+    /// # let directory = namespace.location().directory().unwrap();
+    /// assert!(sysv::Namespace::remains(directory)?.dead.is_empty());
+    /// # Ok::<(), sysv::NamespaceError>(())
+    /// ```
     pub fn remains(directory: impl AsRef<Path>) -> Result<Remains, NamespaceError> {
         let directory = directory.as_ref();
         let own = own_pid_namespace();
@@ -259,6 +266,13 @@ impl AbandonedNamespace {
     ///
     /// # Errors
     /// [`NamespaceError`]; `EBUSY` if somebody has joined it.
+    ///
+    /// ```no_run
+    /// for left in sysv::AbandonedNamespace::find()? {
+    ///     left.remove()?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&self) -> Result<(), NamespaceError> {
         if !self.is_abandoned() {
             return Err(NamespaceError::system(&self.directory, "remove", Errno::EBUSY));

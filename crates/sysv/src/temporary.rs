@@ -194,3 +194,24 @@ impl Drop for TemporarySegment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_are_made_here_are_taken_for_ours() {
+        let random = unguessable().unwrap();
+        assert!(is_name(&format!("sysv-7-123-{random}"), 7));
+        for other in [
+            format!("sysv-8-123-{random}"),
+            format!("sysv-7-x-{random}"),
+            format!("sysv-7-{random}"),
+            format!("sysv-7-123-{random}0"),
+            format!("sysv-7-123-{}", random.replace(|c: char| c.is_ascii_hexdigit(), "g")),
+            "sysv-7".to_owned(),
+        ] {
+            assert!(!is_name(&other, 7), "{other}");
+        }
+    }
+}
