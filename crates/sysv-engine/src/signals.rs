@@ -2,11 +2,11 @@
 //!
 //! There are two reasons to. A fault in [`usercopy`](crate::usercopy)'s routine, or in a range that
 //! [`guard`](crate::usercopy::guard) knows, is ours and not the program's; and a handler of the program's must not run in
-//! the middle of a [critical section](crate::critical). So the kernel gets our [`handler`], with the flags and the mask that
-//! the program chose for its own, and the program's action is kept as a [`wish`]: `sigaction(2)`, interposed, reads and
+//! the middle of a critical section. So the kernel gets our `handler`, with the flags and the mask that
+//! the program chose for its own, and the program's action is kept as a `wish`: `sigaction(2)`, interposed, reads and
 //! changes that ([`change`]).
 //!
-//! Which signals: `SIGSEGV` and `SIGBUS` from the first copy or guarded range on ([`take_faults`]), with the default action
+//! Which signals: `SIGSEGV` and `SIGBUS` from the first copy or guarded range on (`take_faults`), with the default action
 //! in force as well as with a handler. The rest only where the C ABI interposes everything that sets a handler and says so
 //! ([`take_all`]), and only while the program has a handler for them. A signal that the program ignores is ignored at the
 //! kernel, so that `execve` passes that on; then the faults are not ours, and `usercopy` has the kernel copy.

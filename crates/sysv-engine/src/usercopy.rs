@@ -1,7 +1,7 @@
 //! Bytes of the program that calls us, by addresses that nobody has checked.
 //!
 //! A pointer that cannot be read or written must come back as `EFAULT`, as from the kernel, and checking it
-//! beforehand would cost a system call. So the bytes are moved by one small routine ([`routine`]) whose address
+//! beforehand would cost a system call. So the bytes are moved by one small routine (`routine`) whose address
 //! range is known, and our handler for `SIGSEGV` and `SIGBUS` ([`signals`]) ends that routine early when a fault
 //! comes from inside it.
 //!

@@ -21,7 +21,7 @@ pub const SHMLBA: usize = PAGE_SIZE;
 pub const SHM_LOCK: i32 = 11;
 /// `shmctl`: undo [`SHM_LOCK`].
 pub const SHM_UNLOCK: i32 = 12;
-/// `shmctl`: like [`IPC_STAT`], by index instead of identifier.
+/// `shmctl`: like [`IPC_STAT`](super::IPC_STAT), by index instead of identifier.
 pub const SHM_STAT: i32 = 13;
 /// `shmctl`: read the facility's resource use.
 pub const SHM_INFO: i32 = 14;

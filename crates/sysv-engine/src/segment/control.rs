@@ -131,11 +131,12 @@ pub(crate) fn lock(member: &Member, id: i32, lock: bool) -> Result<()> {
     if !caller.owns(&slot.head.ownership()) && !caller.may_lock_memory() {
         return Err(Errno::EPERM);
     }
+    let locked_already = slot.head.mode.load(Relaxed) & SHM_LOCKED != 0;
     if lock && !caller.may_lock_memory() {
-        // "[…] and the RLIMIT_MEMLOCK […] is 0": EPERM; beyond it: ENOMEM.
+        // A limit of 0: EPERM. Beyond it: ENOMEM, but what is locked already costs nothing more.
         match sys::memlock_limit() {
             0 => return Err(Errno::EPERM),
-            limit if slot.size.load(Relaxed) > limit => return Err(Errno::ENOMEM),
+            limit if !locked_already && slot.size.load(Relaxed) > limit => return Err(Errno::ENOMEM),
             _ => {}
         }
     }
@@ -146,7 +147,10 @@ pub(crate) fn lock(member: &Member, id: i32, lock: bool) -> Result<()> {
         .filter(|a| a.same_segment(number, state.sequence))
     {
         if lock {
-            sys::mlock_on_fault(piece.start, piece.len).map_err(|_| Errno::ENOMEM)?;
+            let done = sys::mlock_on_fault(piece.start, piece.len);
+            if done.is_err() && !locked_already {
+                return Err(Errno::ENOMEM);
+            }
         } else {
             let _ = sys::munlock(piece.start, piece.len);
         }
