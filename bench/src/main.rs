@@ -5,7 +5,7 @@
 //! cargo run --profile library -p sysv-bench -- segments  # only what has `segments` in its name
 //! ```
 //!
-//! Times are nanoseconds, each the minimum of [`ROUNDS`] rounds in which kernel and engine take turns. Absolute times say
+//! Times are nanoseconds, each the minimum of `ROUNDS` rounds in which kernel and engine take turns. Absolute times say
 //! something about the machine; compare the ratios.
 
 mod measure;
