@@ -4,6 +4,7 @@
 //! answer is the one expected of the library. Under the library the kernel's own calls fail, by a seccomp filter: nothing
 //! passes by falling through to the kernel.
 
+mod isolation;
 mod namespace;
 mod program;
 mod run;

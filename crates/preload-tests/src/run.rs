@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{LIBRARY, Namespace, seccomp};
+use crate::{LIBRARY, Namespace, isolation, seccomp};
 
 /// A program that has not ended by then is killed, and its test fails.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -22,6 +22,7 @@ pub struct Run {
     command: Command,
     preload: Vec<OsString>,
     kernel_calls: bool,
+    user: Option<u32>,
 }
 
 /// What a program printed, and how it ended.
@@ -93,6 +94,7 @@ impl Run {
             command,
             preload: Vec::new(),
             kernel_calls: false,
+            user: None,
         }
     }
 
@@ -120,7 +122,7 @@ impl Run {
     /// A user and group to run as; needs root.
     #[must_use]
     pub fn user(mut self, id: u32) -> Run {
-        self.command.uid(id).gid(id);
+        self.user = Some(id);
         self
     }
 
@@ -138,16 +140,10 @@ impl Run {
         self
     }
 
-    /// Runs it on the kernel, in an IPC namespace of its own where that is allowed.
+    /// Runs it on the kernel, on a facility of its own: see [`isolation`].
     pub fn on_kernel(mut self) -> Outcome {
-        // SAFETY: between fork and exec only a system call is made.
-        unsafe {
-            self.command.pre_exec(|| {
-                libc::unshare(libc::CLONE_NEWIPC);
-                Ok(())
-            });
-        }
         self.set_preload(&[]);
+        self.arrange();
         finish(self.command)
     }
 
@@ -183,7 +179,27 @@ impl Run {
         finish(self.without_kernel_calls())
     }
 
+    /// What comes between fork and exec: first the place, for which root's rights serve, then the user.
+    fn arrange(&mut self) {
+        isolation::arrange(&mut self.command);
+        let Some(user) = self.user else { return };
+        let become_user = move || {
+            // SAFETY: no group is read, and the rest are numbers.
+            let done = unsafe {
+                libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(user) == 0 && libc::setuid(user) == 0
+            };
+            if done {
+                Ok(())
+            } else {
+                Err(std::io::Error::last_os_error())
+            }
+        };
+        // SAFETY: between fork and exec only system calls are made.
+        unsafe { self.command.pre_exec(become_user) };
+    }
+
     fn without_kernel_calls(mut self) -> Command {
+        self.arrange();
         if !self.kernel_calls {
             // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
             unsafe { self.command.pre_exec(seccomp::forbid_kernel_calls) };

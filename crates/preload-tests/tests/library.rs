@@ -18,6 +18,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
 /// Everything that programs find here instead of in the C library.
 const EXPORTED: &str = "
     shmget shmat shmdt shmctl
+    semget semop semtimedop semctl
     msgget msgsnd msgrcv msgctl
     ftok
     munmap mmap mmap64 mremap

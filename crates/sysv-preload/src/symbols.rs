@@ -9,7 +9,7 @@ use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_void};
 
 use crate::next::{DLSYM, jump_target, jump_to_next, look_up_function};
-use crate::{mappings, msg, shm, system_call};
+use crate::{mappings, msg, sem, shm, system_call};
 
 /// dlsym(3).
 ///
@@ -76,6 +76,10 @@ fn by_name(name: &[u8]) -> Option<*const ()> {
         b"msgsnd" => msg::msgsnd as *const (),
         b"msgrcv" => msg::msgrcv as *const (),
         b"msgctl" => msg::msgctl as *const (),
+        b"semget" => sem::semget as *const (),
+        b"semop" => sem::semop as *const (),
+        b"semtimedop" => sem::semtimedop as *const (),
+        b"semctl" => sem::semctl as *const (),
         b"munmap" => mappings::munmap as *const (),
         b"mmap" => mappings::mmap as *const (),
         b"mmap64" => mappings::mmap64 as *const (),
