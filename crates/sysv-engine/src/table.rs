@@ -399,6 +399,9 @@ mod tests {
         documented!(SegmentSlot: size atime dtime last flags attachments);
         documented!(QueueSlot: tally flags);
         documented!(Tally: capacity bytes messages sent_at received_at sender receiver);
+        documented!(SetSlot: flags nsems set semaphores);
+        documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting waiters undos);
+        documented!(Semaphore: word undos waiters next);
         documented!(AttachRecord: owner slot sequence flags address length segment_links process_links);
     }
 }
