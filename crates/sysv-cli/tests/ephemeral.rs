@@ -3,6 +3,7 @@
 mod place;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +19,10 @@ fn shell(options: &[&str], script: &str) -> (Running, PathBuf, i32) {
     started(command)
 }
 
-fn started(command: Command) -> (Running, PathBuf, i32) {
+fn started(mut command: Command) -> (Running, PathBuf, i32) {
+    // A process group with a parent outside it: one without (whoever runs the tests may have made ours so) does not stop at
+    // SIGTSTP.
+    command.process_group(0);
     let mut running = Running::start(command);
     let directory = PathBuf::from(running.line());
     assert!(directory.is_absolute());
