@@ -506,6 +506,35 @@ static void masked(void)
     own_fault((void *)16);
 }
 
+/* Signals that were sent wait until the program lets them in, whatever pointers it passes meanwhile. */
+static void masked_and_sent(void)
+{
+    for (int flags = SA_SIGINFO; flags != 0; flags = flags & SA_NODEFER ? 0 : SA_SIGINFO | SA_NODEFER) {
+        set_action(SIGSEGV, reporting, flags, 0);
+        set_action(SIGBUS, reporting, flags, 0);
+        sigset_t all, old, pending;
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &old);
+        bad_pointer();
+        sigqueue(getpid(), SIGSEGV, (union sigval) { .sival_int = 5 });
+        bad_pointer();
+        kill(getpid(), SIGBUS);
+        bad_pointer();
+        struct shmid_ds ds;
+        TRY(shmctl(id, IPC_STAT, &ds));
+        say("blocked %d %d", blocked(SIGSEGV), blocked(SIGBUS));
+        sigpending(&pending);
+        say("pending %d %d", sigismember(&pending, SIGSEGV), sigismember(&pending, SIGBUS));
+        sigdelset(&all, SIGBUS);
+        say("letting the first in");
+        sigprocmask(SIG_SETMASK, &all, NULL);
+        bad_pointer();
+        say("letting the second in");
+        sigprocmask(SIG_SETMASK, &old, NULL);
+        bad_pointer();
+    }
+}
+
 static void masked_from_the_start(void)
 {
     sigset_t all;
@@ -768,7 +797,7 @@ static const struct { const char *name; void (*run)(void); } modes[] = {
     MODE(none_overflow), MODE(own_handler), MODE(handler_first), MODE(plain_handler), MODE(sent), MODE(stack_overflow),
     MODE(chained), MODE(chained_to_default), MODE(crash_raise), MODE(crash_return), MODE(crash_reset_hand),
     MODE(reset_hand), MODE(ignored), MODE(handled_then_exec), MODE(after_exec), MODE(every_setter), MODE(masked),
-    MODE(masked_from_the_start), MODE(in_handler), MODE(bus), MODE(vfork_child_resets), MODE(fork_child), MODE(racing),
+    MODE(masked_from_the_start), MODE(masked_and_sent), MODE(in_handler), MODE(bus), MODE(vfork_child_resets), MODE(fork_child), MODE(racing),
     MODE(reentered), MODE(left), MODE(interrupted),
 };
 

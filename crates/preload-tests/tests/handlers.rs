@@ -39,6 +39,7 @@ programs! {
     a_handled_signal_is_reset_by_exec: "handled_then_exec", died 0;
     every_function_that_sets_an_action_keeps_its_meaning: "every_setter", died 0;
     a_thread_with_the_signals_blocked_gets_efault: "masked", died SEGV;
+    a_blocked_signal_waits_through_bad_pointers: "masked_and_sent", died 0;
     a_program_started_with_the_signals_blocked_gets_efault: "masked_from_the_start", died 0;
     a_handler_that_passes_a_bad_pointer_gets_efault: "in_handler", died 0;
     a_truncated_file_is_efault_or_the_programs_bus_error: "bus", died BUS;

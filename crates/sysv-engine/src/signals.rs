@@ -74,16 +74,11 @@ impl Protection {
     pub(crate) fn is_ours(self) -> bool {
         self.0 & FAULTS_OURS != 0
     }
-
-    /// Whether a thread may have them blocked.
-    pub(crate) fn masks_seen(self) -> bool {
-        self.0 & MASKS_SEEN != 0
-    }
 }
 
 /// Reports that a thread of this program has blocked, or is about to block, one of [`FAULTS`].
 ///
-/// From then on every copy asks for the thread's mask: blocked, the fault of a bad pointer would kill.
+/// From then on every copy sees to it that they are not: blocked, the fault of a bad pointer would kill.
 pub fn masks_seen() {
     if STATE.load(Relaxed) & MASKS_SEEN == 0 {
         STATE.fetch_or(MASKS_SEEN, AcqRel);

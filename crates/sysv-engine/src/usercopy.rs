@@ -5,27 +5,32 @@
 //! range is known, and our handler for `SIGSEGV` and `SIGBUS` ([`signals`]) ends that routine early when a fault
 //! comes from inside it.
 //!
-//! Where no handler can be had, the kernel moves the bytes (`process_vm_readv(2)` on ourselves), at the price of a
-//! system call or two:
-//! - the program ignores one of the two signals: a handler would be turned into the default action by `execve`,
-//!   and the new program would not inherit the `SIG_IGN` that it was meant to get;
-//! - the thread has one of them blocked: a fault would kill it. Only a program that has been seen to block them at
-//!   all ([`signals::masks_seen`]) pays for the question.
+//! A thread that has one of the two blocked would be killed by the fault, so that they are let in for the time of the copy
+//! ([`unblocked`]). Only a program that has been seen to block them at all ([`signals::masks_seen`]) pays the system call
+//! for that, and its threads that do, two.
+//!
+//! Where no handler can be had, the kernel moves the bytes (`process_vm_readv(2)` on ourselves): the program ignores one of
+//! the signals, and a handler would be turned into the default action by `execve`, so that the new program would not inherit
+//! the `SIG_IGN` that it was meant to get.
 //!
 //! Under a debugger a bad pointer stops in the routine, before the handler has its turn: `handle SIGSEGV nostop`.
 
 #![allow(unsafe_code)]
 
 use crate::errno::{Errno, Result};
-use crate::signals::{self, FAULT_BITS, Protection};
+use crate::signals::{self, Protection};
 use crate::sys::{self, syscall};
 
 mod guarded;
 mod routine;
+mod unblocked;
 
 pub(crate) use guarded::replace_page;
 pub use guarded::{Guarded, guard};
 pub(crate) use routine::way_out;
+pub(crate) use unblocked::is_letting_in;
+
+use unblocked::Unblocked;
 
 /// Copies `len` bytes from the program's address `src`.
 ///
@@ -83,22 +88,14 @@ unsafe fn copy_unready(dst: usize, src: usize, len: usize, direction: Direction)
     if protection.is_undecided() {
         protection = signals::take_faults();
     }
-    let handled = protection.is_ours() && (!protection.masks_seen() || blocked_here() & FAULT_BITS == 0);
-    if !handled && let Some(done) = copy_by_kernel(dst, src, len, direction) {
+    let unblocked = if protection.is_ours() { Unblocked::now() } else { None };
+    if unblocked.is_none() && let Some(done) = copy_by_kernel(dst, src, len, direction) {
         return done;
     }
     // Without the handler and without the kernel (a seccomp filter may refuse the call) the pointer is taken at its
     // word, as every library in user space takes it.
     // SAFETY: the caller's promise about its own side.
     unsafe { routine::copy(dst as *mut u8, src as *const u8, len) }
-}
-
-/// What this thread has blocked.
-fn blocked_here() -> u64 {
-    let mut mask = 0u64;
-    // SAFETY: the kernel writes eight bytes.
-    let asked = unsafe { syscall!(SYS_rt_sigprocmask, libc::SIG_BLOCK, 0, &raw mut mask, size_of::<u64>()) };
-    if asked.is_ok() { mask } else { FAULT_BITS }
 }
 
 /// Has the kernel copy; `None` if it may not be asked.

@@ -86,7 +86,7 @@ unsafe extern "C" fn decide(signal: i32, info: *mut libc::siginfo_t, context: *m
     if faulted && is_repaired(signal, cause, context) {
         return 0;
     }
-    if !faulted && has_to_wait(signal, info, context) {
+    if !faulted && (was_blocked(signal, info, &raw mut *context) || has_to_wait(signal, info, context)) {
         return 0;
     }
     let action = about_to_run(signal);
@@ -142,6 +142,56 @@ fn is_repaired(signal: i32, cause: &libc::siginfo_t, context: &mut libc::ucontex
         }
         None => false,
     }
+}
+
+/// Sends a signal to wait again that the thread has blocked, and that came in with the faults.
+fn was_blocked(signal: i32, info: *const libc::siginfo_t, context: *mut libc::ucontext_t) -> bool {
+    let faults = FAULT_BITS;
+    let Some(outermost) = levels(context).last() else {
+        return false;
+    };
+    if faults >> (signal - 1) & 1 == 0 || !usercopy::is_letting_in(instruction(outermost)) {
+        return false;
+    }
+    // Blocked already here, or it would arrive at once where the program's flags allow that.
+    // SAFETY: eight bytes are read.
+    let _ = unsafe {
+        syscall!(
+            SYS_rt_sigprocmask,
+            libc::SIG_BLOCK,
+            &raw const faults,
+            0,
+            size_of::<u64>()
+        )
+    };
+    if send_again(signal, info).is_err() {
+        return false;
+    }
+    for level in levels(context) {
+        // SAFETY: `levels` yields contexts; the mask begins with the eight bytes that the kernel knows.
+        unsafe { *(&raw mut (*level).uc_sigmask).cast::<u64>() |= 1 << (signal - 1) };
+    }
+    // SAFETY: as above.
+    unsafe { (*outermost).uc_mcontext.gregs[libc::REG_RAX as usize] = 1 };
+    true
+}
+
+/// The interrupted contexts from this one outwards, as far as handlers of ours were interrupted that had not begun: the
+/// kernel enters the handlers of signals that arrive at once without running any, the last of them on top.
+fn levels(context: *mut libc::ucontext_t) -> impl Iterator<Item = *mut libc::ucontext_t> {
+    core::iter::successors(Some(context), |&level| {
+        // At its entry a handler's third argument is the context that the kernel gave it.
+        (instruction(level) == address()).then(|| {
+            // SAFETY: `level` is a context: the first is the kernel's, the others are found here.
+            unsafe { (*level).uc_mcontext.gregs[libc::REG_RDX as usize] as *mut libc::ucontext_t }
+        })
+    })
+}
+
+/// Where a context goes on.
+fn instruction(context: *const libc::ucontext_t) -> usize {
+    // SAFETY: the callers pass contexts that the kernel made, and that stay until their handlers return.
+    unsafe { (*context).uc_mcontext.gregs[libc::REG_RIP as usize] as usize }
 }
 
 /// Puts a signal off that arrived in a critical section, to its end.

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
+use crate::signals::FAULT_BITS;
 use crate::abi::PAGE_SIZE;
 
 /// A mapping that goes when it is dropped.
@@ -138,7 +139,7 @@ fn past_the_end_of_a_file_is_efault() {
 }
 
 #[test]
-fn with_the_signals_blocked_the_kernel_copies() {
+fn with_the_signals_blocked_a_bad_pointer_is_efault() {
     signals::masks_seen();
     let (bits, mut old) = (FAULT_BITS, 0u64);
     let map = Map::anonymous(2);
