@@ -89,7 +89,9 @@ unsafe fn copy_unready(dst: usize, src: usize, len: usize, direction: Direction)
         protection = signals::take_faults();
     }
     let unblocked = if protection.is_ours() { Unblocked::now() } else { None };
-    if unblocked.is_none() && let Some(done) = copy_by_kernel(dst, src, len, direction) {
+    if unblocked.is_none()
+        && let Some(done) = copy_by_kernel(dst, src, len, direction)
+    {
         return done;
     }
     // Without the handler and without the kernel (a seccomp filter may refuse the call) the pointer is taken at its

@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::signals::FAULT_BITS;
 use crate::abi::PAGE_SIZE;
+use crate::signals::FAULT_BITS;
 
 /// A mapping that goes when it is dropped.
 struct Map {
