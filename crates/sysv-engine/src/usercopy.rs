@@ -6,7 +6,7 @@
 //! comes from inside it.
 //!
 //! A thread that has one of the two blocked would be killed by the fault, so that they are let in for the time of the copy
-//! ([`unblocked`]). Only a program that has been seen to block them at all ([`signals::masks_seen`]) pays the system call
+//! (`unblocked`). Only a program that has been seen to block them at all ([`signals::masks_seen`]) pays the system call
 //! for that, and its threads that do, two.
 //!
 //! Where no handler can be had, the kernel moves the bytes (`process_vm_readv(2)` on ourselves): the program ignores one of
