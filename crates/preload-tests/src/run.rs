@@ -140,7 +140,7 @@ impl Run {
         self
     }
 
-    /// Runs it on the kernel, on a facility of its own: see [`isolation`].
+    /// Runs it on the kernel, on a facility of its own.
     pub fn on_kernel(mut self) -> Outcome {
         self.set_preload(&[]);
         self.arrange();
