@@ -4,9 +4,9 @@
 
 use std::ptr::NonNull;
 
-use sysv_engine::{Engine, Errno, Kernel, Result, Segments, StatBy};
+use sysv_engine::{Engine, Errno, Kernel, Queues, Result, Segments, Semaphores, StatBy};
 
-/// Whose segments these are.
+/// Whose objects these are.
 #[derive(Clone)]
 pub(crate) enum Backend {
     /// The kernel's.
@@ -16,8 +16,24 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
-    /// The calls that both have.
+    /// The calls on segments that both have.
     pub(crate) fn segments(&self) -> &dyn Segments {
+        match self {
+            Backend::Kernel => &Kernel,
+            Backend::Engine(engine) => engine,
+        }
+    }
+
+    /// Those of semaphore sets.
+    pub(crate) fn semaphores(&self) -> &dyn Semaphores {
+        match self {
+            Backend::Kernel => &Kernel,
+            Backend::Engine(engine) => engine,
+        }
+    }
+
+    /// Those of message queues.
+    pub(crate) fn queues(&self) -> &dyn Queues {
         match self {
             Backend::Kernel => &Kernel,
             Backend::Engine(engine) => engine,

@@ -8,8 +8,11 @@ mod control;
 mod get;
 mod memory;
 mod namespace;
+mod queue;
+mod semaphore;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,15 +21,25 @@ pub use control::{LockError, RemoveError, SetError, StatError};
 pub use get::GetError;
 pub use memory::AccessError;
 pub use namespace::{LimitsError, NamespaceError, ReportError};
+pub use queue::{CapacityError, QueueGetError};
+pub use semaphore::{OperateError, SemaphoreGetError, ValueError};
 
-use crate::{Id, Key, Mode};
+use sysv_engine::abi::IpcPerm;
+
+use crate::{Errno, Id, Key, Mode};
 
 /// Implements what every operation's error owes beside `Display` and `errno()`.
 ///
 /// The conversion to `io::Error` keeps the whole error as the inner one, so that nothing is lost:
-/// `io::Error::get_ref` gives it back, and its kind is the errno's.
+/// `io::Error::get_ref` gives it back. Its kind is the errno's, unless the error has a method that knows better.
 macro_rules! operation_error {
     ($name:ident) => {
+        operation_error!($name, |error: &$name| $crate::error::errno_kind(error.errno()));
+    };
+    ($name:ident, $kind:ident) => {
+        operation_error!($name, $name::$kind);
+    };
+    ($name:ident, $kind:expr) => {
         impl std::error::Error for $name {}
 
         impl From<$name> for $crate::Errno {
@@ -37,13 +50,18 @@ macro_rules! operation_error {
 
         impl From<$name> for std::io::Error {
             fn from(error: $name) -> std::io::Error {
-                let kind = std::io::Error::from_raw_os_error(error.errno().raw()).kind();
-                std::io::Error::new(kind, error)
+                let kind: fn(&$name) -> std::io::ErrorKind = $kind;
+                std::io::Error::new(kind(&error), error)
             }
         }
     };
 }
 pub(crate) use operation_error;
+
+/// What the standard library calls an errno.
+pub(crate) fn errno_kind(errno: Errno) -> io::ErrorKind {
+    io::Error::from_raw_os_error(errno.raw()).kind()
+}
 
 /// Where objects live: in the kernel, or in the namespace of a directory.
 ///
@@ -93,6 +111,16 @@ impl Location {
             }
         }
     }
+
+    /// How to raise a limit of semaphores, of which the kernel has four in one file.
+    fn raise_semaphores(&self, limit: &str) -> String {
+        match self {
+            Location::Kernel => {
+                format!("root can raise {limit} with `sysctl kernel.sem=\"SEMMSL SEMMNS SEMOPM SEMMNI\"`")
+            }
+            Location::Directory(_) => self.raise(&limit.to_ascii_lowercase()),
+        }
+    }
 }
 
 impl fmt::Display for Location {
@@ -104,7 +132,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// Which segment an error is about.
+/// Which object an error is about.
 ///
 /// ```
 /// use sysv::{Key, Segment};
@@ -116,11 +144,38 @@ impl fmt::Display for Location {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SegmentName {
+pub struct ObjectName {
+    /// What it is.
+    pub mechanism: Mechanism,
     /// Its key or identifier, whichever the failed operation used.
     pub name: Name,
     /// Where it was looked for.
     pub location: Location,
+}
+
+/// The three kinds of object.
+///
+/// ```
+/// assert_eq!(sysv::Mechanism::SemaphoreSet.to_string(), "semaphore set");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// A [`Segment`](crate::Segment).
+    Segment,
+    /// A [`SemaphoreSet`](crate::SemaphoreSet).
+    SemaphoreSet,
+    /// A [`MessageQueue`](crate::MessageQueue).
+    MessageQueue,
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mechanism::Segment => "segment",
+            Mechanism::SemaphoreSet => "semaphore set",
+            Mechanism::MessageQueue => "message queue",
+        })
+    }
 }
 
 /// What an object was called by when an operation on it failed.
@@ -139,29 +194,35 @@ pub enum Name {
     Id(Id),
 }
 
-impl SegmentName {
-    pub(crate) fn by_key(key: Key, location: &Location) -> SegmentName {
-        SegmentName {
+impl ObjectName {
+    pub(crate) fn by_key(mechanism: Mechanism, key: Key, location: &Location) -> ObjectName {
+        ObjectName {
+            mechanism,
             name: Name::Key(key),
             location: location.clone(),
         }
     }
 
-    pub(crate) fn by_id(id: Id, location: &Location) -> SegmentName {
-        SegmentName {
+    pub(crate) fn by_id(mechanism: Mechanism, id: Id, location: &Location) -> ObjectName {
+        ObjectName {
+            mechanism,
             name: Name::Id(id),
             location: location.clone(),
         }
     }
 }
 
-impl fmt::Display for SegmentName {
+impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let location = &self.location;
-        match self.name {
-            Name::Key(key) if key.is_private() => write!(f, "the new private segment of {location}"),
-            Name::Key(key) => write!(f, "the segment with key {key} of {location}"),
-            Name::Id(id) => write!(f, "segment {id} of {location}"),
+        let ObjectName {
+            mechanism,
+            name,
+            location,
+        } = self;
+        match name {
+            Name::Key(key) if key.is_private() => write!(f, "the new private {mechanism} of {location}"),
+            Name::Key(key) => write!(f, "the {mechanism} with key {key} of {location}"),
+            Name::Id(id) => write!(f, "{mechanism} {id} of {location}"),
         }
     }
 }
@@ -188,6 +249,16 @@ pub struct Ownership {
     pub creator: u32,
     /// What owner, group and others may do.
     pub mode: Mode,
+}
+
+impl Ownership {
+    pub(crate) fn of(perm: &IpcPerm) -> Ownership {
+        Ownership {
+            owner: perm.uid,
+            creator: perm.cuid,
+            mode: Mode::new(perm.mode),
+        }
+    }
 }
 
 impl fmt::Display for Ownership {

@@ -63,9 +63,11 @@ mod mapping;
 mod memory;
 mod mode;
 mod namespace;
+mod queue;
 mod remains;
 mod report;
 mod segment;
+mod semaphore;
 mod stat;
 mod temporary;
 
@@ -74,19 +76,22 @@ pub use atomic::Atomic;
 pub use attachment::Attachment;
 pub use creation::{Intent, NewSegment};
 pub use error::{
-    AccessError, AttachError, GetError, LimitsError, Location, LockError, Name, NamespaceError, Ownership, RemoveError,
-    ReportError, SegmentName, SetError, StatError,
+    AccessError, AttachError, CapacityError, GetError, LimitsError, Location, LockError, Mechanism, Name,
+    NamespaceError, ObjectName, OperateError, Ownership, QueueGetError, RemoveError, ReportError, SemaphoreGetError,
+    SetError, StatError, ValueError,
 };
 pub use id::Id;
 pub use key::{Key, KeyError, ParseKeyError};
 pub use limits::Limits;
 pub use mode::{Mode, ParseModeError, Permissions};
 pub use namespace::{Members, Namespace};
+pub use queue::{MessageQueue, MessageQueueStat, NewMessageQueue};
 pub use remains::{AbandonedNamespace, Remains, Remnant};
 pub use report::{AttachmentReport, Process, SegmentReport};
 pub use segment::{Address, Segment};
+pub use semaphore::{Hold, NewSemaphoreSet, Operation, SemaphoreGuard, SemaphoreSet, SemaphoreSetStat};
 pub use stat::Stat;
-pub use temporary::{TemporaryNamespace, TemporarySegment};
+pub use temporary::{TemporaryMessageQueue, TemporaryNamespace, TemporarySegment, TemporarySemaphoreSet};
 
 /// The traits that say which values may be read from and written to shared bytes.
 #[doc(no_inline)]

@@ -5,11 +5,11 @@ use std::fmt;
 use sysv_engine::abi::{IPCMNI, PAGE_SIZE, SHM_RND};
 use sysv_engine::{PermChange, Segments, StatBy};
 
-use crate::error::{Ownership, SegmentName};
+use crate::error::{Mechanism, ObjectName, Ownership};
 use crate::mapping::Mapping;
 use crate::{
-    Access, AttachError, Attachment, Errno, GetError, Id, Intent, Key, LockError, Mode, Namespace, NewSegment,
-    Permissions, ReadOnly, ReadWrite, RemoveError, SetError, Stat, StatError, TemporarySegment,
+    Access, AttachError, Attachment, Errno, GetError, Id, Intent, Key, LockError, Namespace, NewSegment, Permissions,
+    ReadOnly, ReadWrite, RemoveError, SetError, Stat, StatError, TemporarySegment,
 };
 
 /// A shared memory segment, by its identifier.
@@ -106,7 +106,7 @@ impl Segment {
         if key.is_private() {
             // shmget(2) would make a segment.
             return Err(GetError::NotFound {
-                segment: SegmentName::by_key(key, namespace.location()),
+                segment: ObjectName::by_key(Mechanism::Segment, key, namespace.location()),
             });
         }
         Segment::get(namespace, key, Intent::Open { at_least: 0 })
@@ -410,8 +410,8 @@ impl Segment {
         self.namespace.backend().segments()
     }
 
-    fn name(&self) -> SegmentName {
-        SegmentName::by_id(self.id, self.namespace.location())
+    fn name(&self) -> ObjectName {
+        ObjectName::by_id(Mechanism::Segment, self.id, self.namespace.location())
     }
 
     /// Whether it exists at all, whatever its permissions.
@@ -427,11 +427,7 @@ impl Segment {
     fn ownership(&self) -> Option<Ownership> {
         let index = self.id.get().rem_euclid(IPCMNI);
         let (id, ds) = self.facility().shm_stat(index, StatBy::IndexAny).ok()?;
-        (id == self.id.get()).then(|| Ownership {
-            owner: ds.perm.uid,
-            creator: ds.perm.cuid,
-            mode: Mode::new(ds.perm.mode),
-        })
+        (id == self.id.get()).then(|| Ownership::of(&ds.perm))
     }
 
     fn explain_attach(&self, address: Address, read_only: bool, errno: Errno) -> AttachError {
@@ -459,7 +455,7 @@ impl Segment {
 /// Which of the reasons that share an errno it was, found out afterwards: the hot path asks once.
 fn explain_get(namespace: &Namespace, key: Key, intent: &Intent, errno: Errno) -> GetError {
     let facility = namespace.backend().segments();
-    let segment = SegmentName::by_key(key, namespace.location());
+    let segment = ObjectName::by_key(Mechanism::Segment, key, namespace.location());
     let wanted = intent.size();
     match errno {
         Errno::ENOENT => GetError::NotFound { segment },

@@ -91,7 +91,7 @@ impl Stat {
 }
 
 /// Seconds since the Epoch, of which 0 and whatever cannot be a time mean never.
-fn time(seconds: i64) -> Option<SystemTime> {
+pub(crate) fn time(seconds: i64) -> Option<SystemTime> {
     let seconds = u64::try_from(seconds).ok().filter(|&s| s > 0)?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }

@@ -1,4 +1,4 @@
-//! Namespaces and segments that go with the process that made them.
+//! Namespaces and objects that go with the process that made them.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::{Errno, Members, Namespace, NamespaceError, Segment};
+use crate::{Errno, Members, MessageQueue, Namespace, NamespaceError, Segment, SemaphoreSet};
 
 /// A namespace of its own in a fresh directory, removed with everything in it when this handle is dropped by the
 /// process that made it.
@@ -151,48 +151,88 @@ impl Drop for TemporaryNamespace {
     }
 }
 
-/// A segment that is removed when this handle is dropped, by the process that made the handle.
-///
-/// ```
-/// use sysv::{Key, NewSegment, Segment, TemporarySegment};
-/// # let namespace = sysv::TemporaryNamespace::create()?;
-///
-/// let scratch: TemporarySegment =
-///     Segment::create(&namespace, Key::PRIVATE, NewSegment::of_size(100))?.into_temporary();
-/// let memory = scratch.attach()?; // All that a segment can do.
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct TemporarySegment {
-    segment: Segment,
-    process: u32,
-}
-
-impl TemporarySegment {
-    pub(crate) fn new(segment: Segment) -> TemporarySegment {
-        TemporarySegment {
-            segment,
-            process: std::process::id(),
+/// Defines a handle that removes its object when it is dropped.
+macro_rules! temporary {
+    ($(#[$doc:meta])* $name:ident, $object:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name {
+            object: $object,
+            process: u32,
         }
-    }
-}
 
-impl Deref for TemporarySegment {
-    type Target = Segment;
-
-    fn deref(&self) -> &Segment {
-        &self.segment
-    }
-}
-
-impl Drop for TemporarySegment {
-    fn drop(&mut self) {
-        // A forked child has a copy of the handle, and the segment is not its own.
-        if std::process::id() == self.process {
-            // Somebody else may have removed it, which is as well.
-            let _ = self.segment.remove();
+        impl $name {
+            pub(crate) fn new(object: $object) -> $name {
+                $name {
+                    object,
+                    process: std::process::id(),
+                }
+            }
         }
-    }
+
+        impl Deref for $name {
+            type Target = $object;
+
+            fn deref(&self) -> &$object {
+                &self.object
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                // A forked child has a copy of the handle, and the object is not its own.
+                if std::process::id() == self.process {
+                    // Somebody else may have removed it, which is as well.
+                    let _ = self.object.remove();
+                }
+            }
+        }
+    };
+}
+
+temporary! {
+    /// A segment that is removed when this handle is dropped, by the process that made the handle.
+    ///
+    /// ```
+    /// use sysv::{Key, NewSegment, Segment, TemporarySegment};
+    /// # let namespace = sysv::TemporaryNamespace::create()?;
+    ///
+    /// let scratch: TemporarySegment =
+    ///     Segment::create(&namespace, Key::PRIVATE, NewSegment::of_size(100))?.into_temporary();
+    /// let memory = scratch.attach()?; // All that a segment can do.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    TemporarySegment, Segment
+}
+
+temporary! {
+    /// A semaphore set that is removed when this handle is dropped, by the process that made the handle.
+    ///
+    /// ```
+    /// use sysv::{Key, NewSemaphoreSet, SemaphoreSet, TemporarySemaphoreSet};
+    /// # let namespace = sysv::TemporaryNamespace::create()?;
+    ///
+    /// let scratch: TemporarySemaphoreSet =
+    ///     SemaphoreSet::create(&namespace, Key::PRIVATE, NewSemaphoreSet::with_units([1]))?.into_temporary();
+    /// let turn = scratch.acquire(0)?; // All that a set can do.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    TemporarySemaphoreSet, SemaphoreSet
+}
+
+temporary! {
+    /// A message queue that is removed when this handle is dropped, by the process that made the handle.
+    ///
+    /// ```
+    /// use sysv::{Key, MessageQueue, NewMessageQueue, TemporaryMessageQueue};
+    /// # let namespace = sysv::TemporaryNamespace::create()?;
+    ///
+    /// let scratch: TemporaryMessageQueue =
+    ///     MessageQueue::create(&namespace, Key::PRIVATE, NewMessageQueue::new())?.into_temporary();
+    /// assert_eq!(scratch.stat()?.messages, 0); // All that a queue can do.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    TemporaryMessageQueue, MessageQueue
 }
 
 #[cfg(test)]

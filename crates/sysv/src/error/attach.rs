@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Ownership, SegmentName, operation_error, write_ownership};
+use super::{ObjectName, Ownership, operation_error, write_ownership};
 use crate::Errno;
 
 /// Why a segment could not be attached: shmat(2).
@@ -22,7 +22,7 @@ pub enum AttachError {
     #[non_exhaustive]
     Denied {
         /// The one that was to be attached.
-        segment: SegmentName,
+        segment: ObjectName,
         /// Whether reading alone was asked for.
         read_only: bool,
         /// Whose it is.
@@ -32,7 +32,7 @@ pub enum AttachError {
     #[non_exhaustive]
     Gone {
         /// The one that was to be attached.
-        segment: SegmentName,
+        segment: ObjectName,
         /// Which of the two.
         errno: Errno,
     },
@@ -40,7 +40,7 @@ pub enum AttachError {
     #[non_exhaustive]
     Misaligned {
         /// The one that was to be attached.
-        segment: SegmentName,
+        segment: ObjectName,
         /// The address that was asked for.
         address: usize,
     },
@@ -48,7 +48,7 @@ pub enum AttachError {
     #[non_exhaustive]
     Occupied {
         /// The one that was to be attached.
-        segment: SegmentName,
+        segment: ObjectName,
         /// The address that was asked for.
         address: usize,
     },
@@ -56,13 +56,13 @@ pub enum AttachError {
     #[non_exhaustive]
     NoMemory {
         /// The one that was to be attached.
-        segment: SegmentName,
+        segment: ObjectName,
     },
     /// What else the facility may return.
     #[non_exhaustive]
     Other {
         /// The one that was to be attached.
-        segment: SegmentName,
+        segment: ObjectName,
         /// What it returned.
         errno: Errno,
     },

@@ -1,11 +1,11 @@
-//! Why `shmctl` refused: one error for each of its commands.
+//! Why `shmctl`, `semctl` and `msgctl` refused what they have in common: one error for each command.
 
 use std::fmt;
 
-use super::{Ownership, SegmentName, operation_error, write_ownership};
+use super::{ObjectName, Ownership, operation_error, write_ownership};
 use crate::Errno;
 
-/// Defines the error of one `shmctl` command. All have the same three cases and differ in the errno of refusal and
+/// Defines the error of one command. All have the same three cases and differ in the errno of refusal and
 /// in the words.
 macro_rules! control_error {
     (
@@ -21,15 +21,15 @@ macro_rules! control_error {
             #[non_exhaustive]
             Denied {
                 /// The one that refused.
-                segment: SegmentName,
+                object: ObjectName,
                 /// Whose it is.
                 ownership: Option<Ownership>,
             },
-            /// `EINVAL` or `EIDRM`: no segment has the identifier any more.
+            /// `EINVAL` or `EIDRM`: no such object has the identifier any more.
             #[non_exhaustive]
             Gone {
                 /// The one that was meant.
-                segment: SegmentName,
+                object: ObjectName,
                 /// Which of the two.
                 errno: Errno,
             },
@@ -37,14 +37,14 @@ macro_rules! control_error {
             #[non_exhaustive]
             Other {
                 /// The one that was meant.
-                segment: SegmentName,
+                object: ObjectName,
                 /// What it returned.
                 errno: Errno,
             },
         }
 
         impl $name {
-            /// What shmctl(2) returns in this case.
+            /// What shmctl(2), semctl(2) or msgctl(2) returns in this case.
             ///
             /// ```
             /// use sysv::{Errno, Id, Segment};
@@ -62,12 +62,12 @@ macro_rules! control_error {
                 }
             }
 
-            /// Sorts an errno by what is known of the segment.
-            pub(crate) fn sort(errno: Errno, segment: SegmentName, exists: bool, ownership: Option<Ownership>) -> $name {
+            /// Sorts an errno by what is known of the object.
+            pub(crate) fn sort(errno: Errno, object: ObjectName, exists: bool, ownership: Option<Ownership>) -> $name {
                 match errno {
-                    Errno::$denied => $name::Denied { segment, ownership },
-                    Errno::EINVAL | Errno::EIDRM if !exists => $name::Gone { segment, errno },
-                    _ => $name::Other { segment, errno },
+                    Errno::$denied => $name::Denied { object, ownership },
+                    Errno::EINVAL | Errno::EIDRM if !exists => $name::Gone { object, errno },
+                    _ => $name::Other { object, errno },
                 }
             }
         }
@@ -75,15 +75,15 @@ macro_rules! control_error {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $name::Denied { segment, ownership } => {
-                        write!(f, concat!("permission denied to ", $cannot, " {}"), segment)?;
+                    $name::Denied { object, ownership } => {
+                        write!(f, concat!("permission denied to ", $cannot, " {}"), object)?;
                         write_ownership(f, ownership)?;
                         f.write_str(concat!("; ", $remedy))
                     }
-                    $name::Gone { segment, .. } => {
-                        write!(f, "{segment} does not exist (any more); look it up again by its key")
+                    $name::Gone { object, .. } => {
+                        write!(f, "{object} does not exist (any more); look it up again by its key")
                     }
-                    $name::Other { segment, errno } => write!(f, concat!("cannot ", $cannot, " {}: {}"), segment, errno),
+                    $name::Other { object, errno } => write!(f, concat!("cannot ", $cannot, " {}: {}"), object, errno),
                 }
             }
         }
@@ -93,7 +93,7 @@ macro_rules! control_error {
 }
 
 control_error! {
-    /// Why a segment could not be looked at: shmctl(2) with `IPC_STAT`.
+    /// Why an object could not be looked at: shmctl(2), semctl(2) and msgctl(2) with `IPC_STAT`.
     ///
     /// ```
     /// use sysv::{Id, Segment, StatError};
@@ -105,12 +105,12 @@ control_error! {
     /// ```
     StatError,
     "let error = gone.stat().unwrap_err();",
-    denied: EACCES "`EACCES`: the segment's mode forbids reading.",
+    denied: EACCES "`EACCES`: the object's mode forbids reading.",
     cannot: "look at", remedy: "its owner can change its mode; `Namespace::report` needs no permission"
 }
 
 control_error! {
-    /// Why a segment's permissions could not be set: shmctl(2) with `IPC_SET`.
+    /// Why an object's permissions could not be set: shmctl(2), semctl(2) and msgctl(2) with `IPC_SET`.
     ///
     /// ```
     /// use sysv::{Id, Mode, Permissions, Segment, SetError};
@@ -123,13 +123,13 @@ control_error! {
     /// ```
     SetError,
     "let error = gone.set_permissions(sysv::Permissions { owner: 0, group: 0, mode: sysv::Mode::OWNER }).unwrap_err();",
-    denied: EPERM "`EPERM`: the caller is neither owner nor creator, or may not give the segment to that user.",
+    denied: EPERM "`EPERM`: the caller is neither owner nor creator, or may not give the object to that user.",
     cannot: "set the permissions of",
     remedy: "its owner, its creator or root can; in a namespace, only root can give it to another user"
 }
 
 control_error! {
-    /// Why a segment could not be removed: shmctl(2) with `IPC_RMID`.
+    /// Why an object could not be removed: shmctl(2), semctl(2) and msgctl(2) with `IPC_RMID`.
     ///
     /// ```
     /// use sysv::{Id, RemoveError, Segment};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Location, SegmentName, operation_error};
+use super::{Location, ObjectName, operation_error};
 use crate::Errno;
 
 /// Why a segment could not be opened or created: shmget(2).
@@ -25,25 +25,25 @@ pub enum GetError {
     #[non_exhaustive]
     NotFound {
         /// The one that was looked for.
-        segment: SegmentName,
+        segment: ObjectName,
     },
     /// `EEXIST`: a segment has the key already, and only a new one would do.
     #[non_exhaustive]
     Exists {
         /// The one that stands in the way.
-        segment: SegmentName,
+        segment: ObjectName,
     },
     /// `EACCES`: the segment exists and its mode forbids what was asked, or a new one may not be made here.
     #[non_exhaustive]
     Denied {
         /// The one that was asked for.
-        segment: SegmentName,
+        segment: ObjectName,
     },
     /// `EINVAL`: the segment with this key is smaller than was asked for.
     #[non_exhaustive]
     TooSmall {
         /// The one that exists.
-        segment: SegmentName,
+        segment: ObjectName,
         /// Bytes that were asked for.
         wanted: usize,
     },
@@ -51,7 +51,7 @@ pub enum GetError {
     #[non_exhaustive]
     Size {
         /// The one that was to be made.
-        segment: SegmentName,
+        segment: ObjectName,
         /// Bytes that were asked for.
         wanted: usize,
         /// The limit, in bytes.
@@ -61,7 +61,7 @@ pub enum GetError {
     #[non_exhaustive]
     TooMany {
         /// The one that was to be made.
-        segment: SegmentName,
+        segment: ObjectName,
         /// The limit.
         shmmni: u64,
     },
@@ -70,7 +70,7 @@ pub enum GetError {
     #[non_exhaustive]
     NoSpace {
         /// The one that was to be made.
-        segment: SegmentName,
+        segment: ObjectName,
         /// Bytes that were asked for.
         wanted: usize,
     },
@@ -78,7 +78,7 @@ pub enum GetError {
     #[non_exhaustive]
     NoMemory {
         /// The one that was to be made.
-        segment: SegmentName,
+        segment: ObjectName,
         /// Bytes that were asked for.
         wanted: usize,
     },
@@ -86,7 +86,7 @@ pub enum GetError {
     #[non_exhaustive]
     HugePages {
         /// The one that was to be made.
-        segment: SegmentName,
+        segment: ObjectName,
         /// `EPERM`, `ENOMEM` or what else the facility said.
         errno: Errno,
     },
@@ -94,7 +94,7 @@ pub enum GetError {
     #[non_exhaustive]
     Other {
         /// The one that was asked for.
-        segment: SegmentName,
+        segment: ObjectName,
         /// What it returned.
         errno: Errno,
     },

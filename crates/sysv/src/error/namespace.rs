@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sysv_engine::namespace::JoinError;
 
-use super::{Location, SegmentName, operation_error};
+use super::{Location, Mechanism, ObjectName, operation_error};
 use crate::{Errno, Id};
 
 /// Why a namespace could not be opened, created or removed.
@@ -166,7 +166,7 @@ impl fmt::Display for ReportError {
                 write!(
                     f,
                     "{} does not exist (any more); ",
-                    SegmentName::by_id(id, &self.location)
+                    ObjectName::by_id(Mechanism::Segment, id, &self.location)
                 )?;
                 return f.write_str("look it up again by its key");
             }
@@ -174,7 +174,7 @@ impl fmt::Display for ReportError {
                 write!(
                     f,
                     "cannot list who has {} attached: {errno}",
-                    SegmentName::by_id(id, &self.location)
+                    ObjectName::by_id(Mechanism::Segment, id, &self.location)
                 )?;
             }
             (None, errno) => write!(f, "cannot list the objects of {}: {errno}", self.location)?,
