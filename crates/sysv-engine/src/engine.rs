@@ -4,6 +4,7 @@
 
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
 
 use crate::abi::{MsgInfo, MsqidDs, SemInfo, Sembuf, SemidDs, ShmInfoLimits, ShmInfoUsage, ShmidDs, Timespec};
 use crate::errno::Result;
@@ -12,7 +13,7 @@ use crate::limits::{self, Limit, Limits};
 use crate::member::{self, Member};
 use crate::namespace::{Join, JoinError};
 use crate::process::{self, MEMBERS};
-use crate::queue::{self, QueueReport};
+use crate::queue::{self, Deadline, InPlace, MessageReport, QueueReport, WaiterReport};
 use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
 use crate::semaphore::{self, SetReport};
 
@@ -119,6 +120,97 @@ impl Engine {
     /// When the process cannot become a member again after a fork.
     pub fn segments(&self, each: &mut dyn FnMut(&SegmentReport)) -> Result<()> {
         segment::segments(self.member, each)
+    }
+
+    /// As [`Queues::msgsnd`], but waits at most for the timeout: `EAGAIN` is the answer when it has passed, as with
+    /// `IPC_NOWAIT`. `EINTR` after a handler: whoever goes on waiting asks for what is left.
+    ///
+    /// # Safety
+    /// As [`Queues::msgsnd`].
+    ///
+    /// # Errors
+    /// As [`Queues::msgsnd`].
+    pub unsafe fn msgsnd_timeout(
+        &self,
+        id: i32,
+        message: usize,
+        size: usize,
+        flags: i32,
+        timeout: Duration,
+    ) -> Result<()> {
+        queue::msgsnd(self.member, id, message, size, flags, Deadline::after(Some(timeout)))
+    }
+
+    /// As [`Queues::msgrcv`], but waits at most for the timeout: `ENOMSG` is the answer when it has passed, as with
+    /// `IPC_NOWAIT`. `EINTR` after a handler: whoever goes on waiting asks for what is left.
+    ///
+    /// # Safety
+    /// As [`Queues::msgrcv`].
+    ///
+    /// # Errors
+    /// As [`Queues::msgrcv`].
+    pub unsafe fn msgrcv_timeout(
+        &self,
+        id: i32,
+        message: usize,
+        size: usize,
+        kind: i64,
+        flags: i32,
+        timeout: Duration,
+    ) -> Result<usize> {
+        // SAFETY: the caller's promise about what is mapped at `message`.
+        unsafe {
+            queue::msgrcv(
+                self.member,
+                id,
+                message,
+                size,
+                kind,
+                flags,
+                Deadline::after(Some(timeout)),
+            )
+        }
+    }
+
+    /// Receives a message without copying it: what is returned says where it lies, and gives the memory back to the queue
+    /// when it is dropped. The message itself is received by this call, for good: it is in the queue no longer, does not
+    /// count in `msg_cbytes`, and is gone if the process dies, as if `msgrcv` had returned it. Its memory is then found by
+    /// whoever looks for some.
+    ///
+    /// `kind` and `flags` select as in `msgrcv`; of a message longer than `size` bytes the first so many are shown with
+    /// `MSG_NOERROR`. Waits at most for the timeout, if there is one: then `ENOMSG`, as with `IPC_NOWAIT`.
+    ///
+    /// What is held so takes room in the queue's file beyond `msg_qbytes`.
+    ///
+    /// # Errors
+    /// As [`Queues::msgrcv`], but never `EFAULT`; `EINVAL` with `MSG_COPY`.
+    pub fn receive_in_place(
+        &self,
+        id: i32,
+        size: usize,
+        kind: i64,
+        flags: i32,
+        timeout: Option<Duration>,
+    ) -> Result<InPlace<'_>> {
+        queue::receive_in_place(self.member, id, size, kind, flags, timeout)
+    }
+
+    /// Calls `each` with the messages that wait in a queue, first come first, but with no more than `limit` of them. They stay
+    /// there, and the queue is not locked while `each` runs.
+    ///
+    /// # Errors
+    /// `EINVAL` if there is no such queue; `EACCES` without permission to read it; `ENOMEM`.
+    pub fn messages(&self, id: i32, limit: usize, each: &mut dyn FnMut(&MessageReport)) -> Result<()> {
+        queue::messages(self.member, id, limit, each)
+    }
+
+    /// Calls `each` with those who wait for a message of a queue, and then with those who wait for room in it, first come
+    /// first. The queue is not locked while `each` runs.
+    ///
+    /// # Errors
+    /// As [`messages`](Engine::messages).
+    pub fn queue_waiters(&self, id: i32, each: &mut dyn FnMut(&WaiterReport)) -> Result<()> {
+        queue::waiters(self.member, id, each)
     }
 
     /// Calls `each` with every message queue, lowest index first.
@@ -292,13 +384,13 @@ impl Queues for Engine {
 
     #[inline]
     unsafe fn msgsnd(&self, id: i32, message: usize, size: usize, flags: i32) -> Result<()> {
-        queue::msgsnd(self.member, id, message, size, flags)
+        queue::msgsnd(self.member, id, message, size, flags, Deadline::NEVER)
     }
 
     #[inline]
     unsafe fn msgrcv(&self, id: i32, message: usize, size: usize, kind: i64, flags: i32) -> Result<usize> {
         // SAFETY: the caller's promise about what is mapped at `message`.
-        unsafe { queue::msgrcv(self.member, id, message, size, kind, flags) }
+        unsafe { queue::msgrcv(self.member, id, message, size, kind, flags, Deadline::NEVER) }
     }
 
     fn msg_stat(&self, id: i32, by: StatBy) -> Result<(i32, MsqidDs)> {

@@ -68,7 +68,7 @@ pub use kernel::Kernel;
 pub use limits::{Limit, Limits, Numbers};
 pub use namespace::{Join, JoinError, JoinErrorKind};
 pub use path::PathBuf;
-pub use queue::QueueReport;
+pub use queue::{InPlace, MessageReport, QueueReport, WaiterReport, Wants};
 pub use segment::{AttachmentReport, SegmentReport};
 pub use semaphore::SetReport;
 pub use table::LAYOUT_VERSION;

@@ -18,7 +18,7 @@ use crate::page_vec::PageVec;
 use crate::path::PathBuf;
 use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
-use crate::queue::Windows;
+use crate::queue::{Orphan, Windows};
 use crate::segment;
 use crate::semaphore::Mappings;
 use crate::sys;
@@ -71,6 +71,8 @@ pub(crate) struct Private {
     pub proof: Option<ProofOfLife>,
     /// Slots of semaphore sets whose files have been mapped.
     pub sets: PageVec<u32>,
+    /// Parts of removed queues in which messages are read.
+    pub orphans: PageVec<Orphan>,
     /// What a `fork` in progress has prepared for the child.
     pub child: Option<process::PreparedChild>,
 }
@@ -97,6 +99,7 @@ impl Member {
                     attachments: PageVec::new(),
                     templates: PageVec::new(),
                     sets: PageVec::new(),
+                    orphans: PageVec::new(),
                     proof: None,
                     child: None,
                 }),
@@ -124,7 +127,7 @@ impl Member {
         unsafe {
             self.sets.unmap(self.private.lock().sets.as_slice());
             self.mapped.unmap();
-            self.queues.unmap();
+            self.queues.unmap(&mut self.private.lock().orphans);
             let _ = sys::munmap(self.presence as usize, PAGE_SIZE);
             core::ptr::drop_in_place(memory);
             let _ = sys::munmap(memory as usize, size_of::<Member>().next_multiple_of(PAGE_SIZE));

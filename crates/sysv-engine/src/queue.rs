@@ -7,11 +7,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`layout`], [`ground`] | the file's structures, and the memory they lie in |
-//! | [`contents`], [`heap`], [`order`], [`waiters`] | what the lock's holder does: envelopes, blocks, the order, those who wait |
+//! | [`contents`], [`heap`], [`order`], [`held`], [`waiters`] | what the lock's holder does: envelopes, blocks, the order, messages read in place, those who wait |
 //! | [`rebuild`] | what is derived, made anew after a death |
 //! | [`window`], [`locked`] | a queue's file in this process; its lock |
-//! | [`send`], [`receive`], [`wait`] | `msgsnd` and `msgrcv` |
-//! | [`get`], [`control`] | `msgget` and `msgctl` |
+//! | [`send`], [`receive`], [`wait`], [`deadline`] | `msgsnd` and `msgrcv` |
+//! | [`in_place`] | `msgrcv` without a copy |
+//! | [`get`], [`control`], [`end`] | `msgget` and `msgctl`; the end of a queue |
+//! | [`report`] | what people want to see |
 //!
 //! Lock order: a queue's lock is taken alone or under the lock of the queues' registry, and nothing is taken under it. The
 //! lock of a removed queue is taken under the process's private lock when its window passes to another queue.
@@ -28,9 +30,13 @@
 
 mod contents;
 mod control;
+mod deadline;
+mod end;
 mod get;
 mod ground;
 mod heap;
+mod held;
+mod in_place;
 mod layout;
 mod locked;
 mod order;
@@ -46,13 +52,16 @@ mod waiters;
 mod window;
 
 pub(crate) use control::{limits, remove, set, stat, usage};
+pub(crate) use deadline::Deadline;
 pub(crate) use get::msgget;
+pub use in_place::InPlace;
+pub(crate) use in_place::receive_in_place;
 pub(crate) use layout::Tally;
 pub(crate) use receive::msgrcv;
-pub use report::QueueReport;
-pub(crate) use report::queues;
+pub use report::{MessageReport, QueueReport, WaiterReport, Wants};
+pub(crate) use report::{messages, queues, waiters};
 pub(crate) use send::msgsnd;
-pub(crate) use window::Windows;
+pub(crate) use window::{Orphan, Windows};
 
 use core::mem::offset_of;
 use core::sync::atomic::AtomicU32;
@@ -110,7 +119,7 @@ impl Mechanism for QueueSlot {
     }
 
     fn end(locked: &LockedQueues<'_>, number: usize, slot: &QueueSlot, state: State) {
-        locked::end(locked, number, slot, state);
+        end::end(locked, number, slot, state);
     }
 }
 

@@ -321,6 +321,15 @@ pub(crate) fn map_anonymous(len: usize) -> Result<usize> {
     }
 }
 
+/// `madvise(2)` with `MADV_REMOVE`: takes whole pages of a shared mapping out of their file.
+///
+/// # Safety
+/// Nobody needs the bytes.
+pub(crate) unsafe fn remove_pages(addr: usize, len: usize) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe { syscall!(SYS_madvise, addr, len, libc::MADV_REMOVE) }.map(drop)
+}
+
 /// `munmap(2)`.
 ///
 /// # Safety

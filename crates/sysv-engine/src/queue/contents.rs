@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
 use super::ground::{Ground, Piece};
-use super::layout::{ENVELOPE_CHUNKS, Envelope, FIRST_ENVELOPES, Header, Tally, WINDOW, chunk_extent, in_chunks};
+use super::layout::{ENVELOPE_CHUNKS, Envelope, FIRST_ENVELOPES, HELD, Header, Tally, WINDOW, chunk_extent, in_chunks};
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
 
@@ -95,14 +95,14 @@ impl<'g, G: Ground> Contents<'g, G> {
             self.give_back(block);
             return Err(errno);
         }
-        header.free_envelope.store(envelope.next_free.load(Relaxed), Relaxed);
+        header.free_envelope.store(envelope.next.load(Relaxed), Relaxed);
         envelope.kind.store(kind, Relaxed);
         envelope.position.store(block.position, Relaxed);
         envelope.units.store(block.units, Relaxed);
         envelope.len.store(len as u64, Relaxed);
         envelope.sender.store(from.identity, Relaxed);
         envelope.sent_at.store(from.now, Relaxed);
-        let sequence = header.next_sequence.load(Relaxed).max(1);
+        let sequence = (header.next_sequence.load(Relaxed) & !HELD).max(1);
         header.next_sequence.store(sequence.wrapping_add(1), Relaxed);
         // The message is in the queue from here, with its bytes.
         envelope.state.store(sequence, Release);
@@ -124,15 +124,22 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// where.
     #[inline]
     pub(crate) fn take(&self, message: &Message, by: Party, counted: Option<u32>) {
-        let header = self.header();
         let Some(envelope) = self.envelope(message.envelope) else {
             return;
         };
+        self.receive(envelope, message, by, counted, 0);
+        self.free(message.envelope, envelope);
+    }
+
+    /// The receipt of a message: its envelope's state becomes 0, or says that the message is held.
+    #[inline]
+    pub(super) fn receive(&self, envelope: &Envelope, message: &Message, by: Party, counted: Option<u32>, state: u64) {
+        let header = self.header();
         header.taker.store(by.identity, Relaxed);
         header.taken_at.store(by.now, Relaxed);
         header.taking.store(envelope.state.load(Relaxed), Relaxed);
         // The message is out of the queue from here.
-        envelope.state.store(0, Release);
+        envelope.state.store(state, Release);
         let tally = self.tally();
         tally.receiver.store(by.identity, Relaxed);
         tally.received_at.store(by.now, Relaxed);
@@ -144,7 +151,6 @@ impl<'g, G: Ground> Contents<'g, G> {
                 .departures
                 .store(header.departures.load(Relaxed).wrapping_add(1), Relaxed);
         }
-        self.free(message.envelope, envelope);
     }
 
     /// Frees what an envelope that holds no message has.
@@ -154,7 +160,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             units: envelope.units.load(Relaxed),
         });
         let header = self.header();
-        envelope.next_free.store(header.free_envelope.load(Relaxed), Relaxed);
+        envelope.next.store(header.free_envelope.load(Relaxed), Relaxed);
         header.free_envelope.store(number + 1, Relaxed);
     }
 
@@ -182,9 +188,16 @@ impl<'g, G: Ground> Contents<'g, G> {
     #[inline]
     pub(crate) fn message(&self, number: u32) -> Option<Message> {
         let envelope = self.envelope(number)?;
-        if envelope.state.load(Acquire) == 0 {
+        let state = envelope.state.load(Acquire);
+        if state == 0 || state & HELD != 0 {
             return None;
         }
+        self.believable(number, envelope)
+    }
+
+    /// What an envelope says, if its block is inside the heap.
+    #[inline]
+    pub(super) fn believable(&self, number: u32, envelope: &Envelope) -> Option<Message> {
         let block = super::heap::Block {
             position: envelope.position.load(Relaxed),
             units: envelope.units.load(Relaxed),
@@ -204,14 +217,17 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// The first free envelope, which the caller takes from the list.
     #[inline]
     fn free_envelope(&self) -> Result<(u32, &'g Envelope)> {
-        let header = self.header();
-        if let Some(number) = header.free_envelope.load(Relaxed).checked_sub(1)
-            && let Some(envelope) = self.envelope(number)
-            && envelope.state.load(Relaxed) == 0
-        {
-            return Ok((number, envelope));
+        match self.known_free_envelope() {
+            Some(free) => Ok(free),
+            None => self.new_envelope(),
         }
-        self.new_envelope()
+    }
+
+    #[inline]
+    fn known_free_envelope(&self) -> Option<(u32, &'g Envelope)> {
+        let number = self.header().free_envelope.load(Relaxed).checked_sub(1)?;
+        let envelope = self.envelope(number)?;
+        (envelope.state.load(Relaxed) == 0).then_some((number, envelope))
     }
 
     /// An envelope that has never been used, at the head of the free list.
@@ -219,6 +235,12 @@ impl<'g, G: Ground> Contents<'g, G> {
     fn new_envelope(&self) -> Result<(u32, &'g Envelope)> {
         let header = self.header();
         let number = header.envelope_high.load(Relaxed);
+        if number >= header.envelope_backed.load(Relaxed)
+            && self.bury_holders()
+            && let Some(freed) = self.known_free_envelope()
+        {
+            return Ok(freed);
+        }
         let (chunk, place, len) = in_chunks(number, FIRST_ENVELOPES);
         let at = header.envelope_chunks.get(chunk).ok_or(Errno::ENOMEM)?;
         if at.load(Relaxed) == 0 {
@@ -228,15 +250,13 @@ impl<'g, G: Ground> Contents<'g, G> {
         let backed = header.envelope_backed.load(Relaxed);
         if number >= backed {
             const STEP: u32 = (PAGE_SIZE / size_of::<Envelope>()) as u32;
-            self.ground.back(
-                at + u64::from(place) * size_of::<Envelope>() as u64,
-                u64::from(STEP) * size_of::<Envelope>() as u64,
-            )?;
+            let from = at.checked_add(u64::from(place) * size_of::<Envelope>() as u64);
+            self.ground.back(from.ok_or(Errno::ENOMEM)?, PAGE_SIZE as u64)?;
             header.envelope_backed.store(number + STEP, Relaxed);
         }
         let envelope = self.envelope_at(chunk, at, len, place).ok_or(Errno::ENOMEM)?;
         envelope.state.store(0, Relaxed);
-        envelope.next_free.store(header.free_envelope.load(Relaxed), Relaxed);
+        envelope.next.store(header.free_envelope.load(Relaxed), Relaxed);
         header.envelope_high.store(number + 1, Release);
         header.free_envelope.store(number + 1, Relaxed);
         Ok((number, envelope))
@@ -256,8 +276,8 @@ impl<'g, G: Ground> Contents<'g, G> {
         Ok(at)
     }
 
-    /// Calls `each` with every envelope that holds a message, in no order.
-    pub(super) fn for_each_message(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
+    /// Calls `each` with every envelope whose block is in use, in no order.
+    pub(super) fn for_each_in_use(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
         self.for_each_envelope(&mut |number, envelope| {
             if envelope.state.load(Acquire) != 0 {
                 each(number, envelope);

@@ -60,7 +60,7 @@ pub(super) fn describe(slot: &QueueSlot, state: State, observer: Identity) -> Ms
 pub(crate) fn set(member: &Member, id: i32, change: PermChange, qbytes: u64) -> Result<()> {
     member.enter()?;
     let caller = Caller::current();
-    let private = member.lock_private();
+    let mut private = member.lock_private();
     let locked = LockedQueues::lock(member, &private);
     let (number, slot, _) = locked.registry().find_id(id)?;
     if !caller.controls(&slot.head.ownership()) {
@@ -75,7 +75,7 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange, qbytes: u64) -> 
     locked.change_ownership_and(number, slot, &change, qbytes);
     // "Sleeping receivers might be excluded by stricter permissions; sleeping senders might be able to send due to a larger
     // queue size": all look again.
-    if let Ok(mapped) = Mapped::attach(member, &private, number, slot, id) {
+    if let Ok(mapped) = Mapped::attach(member, &mut private, number, slot, id) {
         let queue = LockedQueue::lock(&mapped);
         if let Ok(contents) = queue.contents() {
             contents.rouse_all();

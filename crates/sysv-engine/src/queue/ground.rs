@@ -2,6 +2,7 @@
 
 use super::layout::{Tally, Window};
 use crate::errno::Result;
+use crate::lock::Tag;
 
 /// A part of the file that is mapped by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,4 +38,7 @@ pub(crate) trait Ground {
     /// # Errors
     /// `ENOMEM` if there is none.
     fn back(&self, at: u64, len: u64) -> Result<()>;
+
+    /// Whether the process with this tag lives.
+    fn is_alive(&self, tag: Tag) -> bool;
 }

@@ -37,6 +37,15 @@ impl Block {
     }
 }
 
+/// Which of the file's pages a block may be made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pages {
+    /// Those that it has.
+    There,
+    /// Also those that it must be given.
+    New,
+}
+
 /// The class of the smallest blocks that have so many units.
 #[inline]
 fn class_of(units: u32) -> usize {
@@ -86,7 +95,15 @@ impl<'g, G: Ground> Contents<'g, G> {
     #[cold]
     fn allocate_slowly(&self, class: usize) -> Result<Block> {
         let units = size_of_class(class);
-        if let Some(block) = self.fill_up(units)? {
+        if let Some(block) = self.fill_up(units, Pages::There)? {
+            return Ok(block);
+        }
+        if self.bury_holders()
+            && let Some(block) = self.pop(class).or_else(|| self.split(class))
+        {
+            return Ok(block);
+        }
+        if let Some(block) = self.fill_up(units, Pages::New)? {
             return Ok(block);
         }
         if let Some(block) = self.split(class) {
@@ -98,7 +115,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             if let Some(block) = self.pop(class) {
                 return Ok(block);
             }
-            if let Some(block) = self.fill_up(units)? {
+            if let Some(block) = self.fill_up(units, Pages::New)? {
                 return Ok(block);
             }
             if let Some(block) = self.split(class) {
@@ -106,7 +123,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             }
         }
         self.add_chunk(units)?;
-        self.fill_up(units)?.ok_or(Errno::ENOMEM)
+        self.fill_up(units, Pages::New)?.ok_or(Errno::ENOMEM)
     }
 
     /// Gives a block back.
@@ -186,7 +203,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// A block from the untouched end of a chunk.
-    fn fill_up(&self, units: u32) -> Result<Option<Block>> {
+    fn fill_up(&self, units: u32, pages: Pages) -> Result<Option<Block>> {
         for (number, chunk) in self.header().heap_chunks.iter().enumerate() {
             let at = chunk.at.load(Relaxed);
             let (len, start) = chunk_extent(number, FIRST_CHUNK);
@@ -197,6 +214,9 @@ impl<'g, G: Ground> Contents<'g, G> {
             }
             let backed = chunk.backed.load(Relaxed).min(len);
             if after > backed {
+                if pages == Pages::There {
+                    continue;
+                }
                 const PAGE_UNITS: u32 = (PAGE_SIZE / UNIT) as u32;
                 let step = (len / 8).clamp(4 * PAGE_UNITS, 256 * PAGE_UNITS);
                 let want = after
@@ -205,8 +225,8 @@ impl<'g, G: Ground> Contents<'g, G> {
                     .next_multiple_of(PAGE_UNITS)
                     .min(len);
                 let unit = UNIT as u64;
-                self.ground
-                    .back(at + u64::from(backed) * unit, u64::from(want - backed) * unit)?;
+                let from = at.checked_add(u64::from(backed) * unit).ok_or(Errno::ENOMEM)?;
+                self.ground.back(from, u64::from(want - backed) * unit)?;
                 chunk.backed.store(want, Relaxed);
             }
             chunk.filled.store(after, Relaxed);

@@ -106,7 +106,8 @@ pub(crate) struct Header {
     pub live_units: AtomicU32,
     /// Units freed since free space was last joined.
     pub freed_units: AtomicU32,
-    _pad1: AtomicU32,
+    /// First envelope + 1 of the messages that are read in place (derived).
+    pub held: AtomicU32,
     /// Where the next piece goes in the file.
     pub end: AtomicU64,
     _pad2: [AtomicU64; 4],
@@ -177,8 +178,8 @@ pub(crate) const TOO_BIG: u32 = 4;
 /// A message but for its bytes.
 #[repr(C, align(64))]
 pub(crate) struct Envelope {
-    /// 0 free, else the message's place in the sequence of arrivals. Its store commits: of a number a sending, of 0 a
-    /// receipt.
+    /// 0 free, else the message's place in the sequence of arrivals, with [`HELD`] if it has been received and is read in
+    /// place. Its store commits: of a number a sending, of 0 or `HELD` a receipt.
     pub state: AtomicU64,
     /// The message's type.
     pub kind: AtomicI64,
@@ -192,10 +193,17 @@ pub(crate) struct Envelope {
     pub sender: AtomicU64,
     /// When, in seconds since the Epoch.
     pub sent_at: AtomicI64,
-    /// Next free envelope + 1 (derived).
-    pub next_free: AtomicU32,
-    _pad: [AtomicU32; 3],
+    /// Next free envelope + 1, or next held one (derived).
+    pub next: AtomicU32,
+    /// Previous held envelope + 1 (derived).
+    pub prev: AtomicU32,
+    /// [`Tag`](crate::lock::Tag) of the process that reads the message in place. Counts only with [`HELD`].
+    pub holder: AtomicU32,
+    _pad: AtomicU32,
 }
+
+/// In [`Envelope::state`]: the message is in the queue no longer, but its bytes are in use by its receiver.
+pub(crate) const HELD: u64 = 1 << 63;
 
 /// A message's place in the order of arrival (derived).
 #[repr(C)]
@@ -273,10 +281,10 @@ mod tests {
         documented!(Header under "Header of a queue": magic id removed lock dirty receivers senders granted free_waiter
             waiter_high waiter_backed next_ticket next_sequence arrivals departures order_at order_capacity order_head
             order_tail order_live taking taker taken_at free_envelope envelope_high envelope_backed live_units
-            freed_units end envelope_chunks heap_chunks free_blocks);
+            freed_units held end envelope_chunks heap_chunks free_blocks);
         documented!(HeapChunk under "HeapChunk": at filled backed);
         documented!(Waiter under "Waiter": state owner ticket mode grant kind size prev next);
-        documented!(Envelope under "Envelope": state kind position units len sender sent_at next_free);
+        documented!(Envelope under "Envelope": state kind position units len sender sent_at next prev holder);
         assert_eq!(WINDOW, 266_240);
     }
 

@@ -1,21 +1,15 @@
 //! A queue's lock.
 
-#![allow(unsafe_code)]
-
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::contents::Contents;
 use super::ground::Ground;
-use super::layout::{FREE, LOOK, WAITING, WINDOW};
+use super::layout::FREE;
 use super::waiters::Wakes;
-use super::window::{Brief, Mapped};
-use super::{LockedQueues, USED};
+use super::window::Mapped;
 use crate::critical::Section;
 use crate::errno::{Errno, Result};
 use crate::lock::{self, Acquired, Tag};
-use crate::registry::{Phase, State};
-use crate::sys;
-use crate::table::QueueSlot;
 
 /// A queue, locked. When this goes the lock is given back.
 ///
@@ -52,8 +46,7 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
     #[inline(always)]
     pub(super) fn contents(&self) -> Result<Contents<'c, Mapped<'m>>> {
         let header = &self.mapped.window().header;
-        // The window may be another queue's by now.
-        if header.id.load(Relaxed) != self.mapped.id as u32 + 1 || header.removed.load(Relaxed) != 0 {
+        if !self.is_named() || self.is_removed() {
             return Err(Errno::EIDRM);
         }
         let contents = Contents::held(self.mapped);
@@ -61,6 +54,23 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
             contents.rebuild(&|tag| self.is_alive(tag))?;
         }
         Ok(contents)
+    }
+
+    /// Whether the window is this queue's still, and not another's by now.
+    #[inline(always)]
+    pub(super) fn is_named(&self) -> bool {
+        self.mapped.window().header.id.load(Relaxed) == self.mapped.id as u32 + 1
+    }
+
+    /// Whether the queue has been removed.
+    #[inline(always)]
+    pub(super) fn is_removed(&self) -> bool {
+        self.mapped.window().header.removed.load(Relaxed) != 0
+    }
+
+    /// What the lock guards, as it is: for what does not need it whole.
+    pub(super) fn contents_unmade(&self) -> Contents<'c, Mapped<'m>> {
+        Contents::held(self.mapped)
     }
 
     /// Whether the process with this tag lives.
@@ -106,44 +116,4 @@ impl Drop for LockedQueue<'_, '_> {
     fn drop(&mut self) {
         lock::release(&self.mapped.window().header.lock);
     }
-}
-
-/// Tells everybody who waits that the queue is removed, and gives its memory back.
-pub(super) fn end(locked: &LockedQueues<'_>, number: usize, slot: &QueueSlot, state: State) {
-    let id = locked.registry().id(number, state);
-    if state.phase == Phase::Making || slot.flags.load(Relaxed) & USED == 0 {
-        return;
-    }
-    // Where this process may not open the file, those who wait find out by themselves.
-    let _ = tell(locked, id);
-}
-
-fn tell(locked: &LockedQueues<'_>, id: i32) -> Result<()> {
-    let member = locked.member;
-    let file = member.with_object_path("msg", id, |path| sys::open(path, libc::O_RDWR, 0))?;
-    let window = Brief::map(&file)?;
-    let header = &window.get().header;
-    let mine = header.id.load(Relaxed);
-    if mine != 0 && mine != id as u32 + 1 {
-        return Err(Errno::EIDRM);
-    }
-    {
-        let _section = Section::enter();
-        lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
-            member.is_alive(tag, &locked.live)
-        });
-        header.removed.store(1, Release);
-        let records = header.waiter_high.load(Relaxed).min(header.waiter_backed.load(Relaxed)) as usize;
-        for waiter in window.get().waiters.iter().take(records) {
-            let _ = waiter.state.compare_exchange(WAITING, LOOK, Release, Relaxed);
-            sys::futex_wake(&waiter.state, 1);
-        }
-        lock::release(&header.lock);
-    }
-    // Those who have the file mapped keep it; its pages they need not keep.
-    let len = sys::fstat(&file)?.st_size as u64;
-    if len > WINDOW as u64 {
-        sys::punch_hole(&file, WINDOW as u64, len - WINDOW as u64)?;
-    }
-    Ok(())
 }

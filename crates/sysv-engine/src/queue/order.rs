@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::contents::{Contents, Message, add32};
 use super::ground::{Ground, Piece};
-use super::layout::OrderEntry;
+use super::layout::{Envelope, OrderEntry};
 use super::selection::Selection;
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
@@ -178,6 +178,18 @@ impl<'g, G: Ground> Contents<'g, G> {
                 _ => self.strike_out(at as u32),
             }
         }
+    }
+
+    /// The envelopes in the order, first come first.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (u32, &'g Envelope)> {
+        let (_, entries) = self.used();
+        entries
+            .iter()
+            .filter(|entry| entry.kind.load(Relaxed) != 0)
+            .filter_map(|entry| {
+                let number = entry.envelope.load(Relaxed);
+                Some((number, self.envelope(number)?))
+            })
     }
 
     #[inline]

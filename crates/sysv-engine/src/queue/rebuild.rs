@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::contents::{Contents, raise};
 use super::ground::Ground;
 use super::heap::Block;
-use super::layout::{Envelope, FIRST_CHUNK, FREE, GRANTED, LOOK, WAITERS, chunk_extent, in_chunks};
+use super::layout::{Envelope, FIRST_CHUNK, FREE, GRANTED, HELD, LOOK, WAITERS, chunk_extent, in_chunks};
 use crate::errno::{Errno, Result};
 use crate::lock::Tag;
 use crate::page_vec::PageVec;
@@ -24,7 +24,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         let header = self.header();
         header.dirty.store(1, Relaxed);
         self.rebuild_waiters(alive)?;
-        self.rebuild_envelopes();
+        self.rebuild_envelopes(alive);
         self.join_free_space()?;
         self.rebuild_order()?;
         self.finish_bookkeeping();
@@ -72,14 +72,18 @@ impl<'g, G: Ground> Contents<'g, G> {
         Ok(())
     }
 
-    fn rebuild_envelopes(&self) {
+    fn rebuild_envelopes(&self, alive: &dyn Fn(Tag) -> bool) {
         let header = self.header();
         header.free_envelope.store(0, Relaxed);
+        header.held.store(0, Relaxed);
         self.for_each_envelope(&mut |number, envelope| {
-            if self.message(number).is_none() {
+            let state = envelope.state.load(Acquire);
+            if state == 0 || self.believable(number, envelope).is_none() || self.is_abandoned(envelope, alive) {
                 envelope.state.store(0, Relaxed);
-                envelope.next_free.store(header.free_envelope.load(Relaxed), Relaxed);
+                envelope.next.store(header.free_envelope.load(Relaxed), Relaxed);
                 header.free_envelope.store(number + 1, Relaxed);
+            } else if state & HELD != 0 {
+                self.link_held(number, envelope);
             }
         });
     }
@@ -92,7 +96,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     pub(super) fn join_free_space(&self) -> Result<()> {
         let mut blocks = PageVec::<(u32, u32)>::new();
         let mut failed = false;
-        self.for_each_message(&mut |_, envelope| {
+        self.for_each_in_use(&mut |_, envelope| {
             let block = (envelope.position.load(Relaxed), envelope.units.load(Relaxed));
             failed |= blocks.push(block).is_err();
         });
@@ -150,9 +154,10 @@ impl<'g, G: Ground> Contents<'g, G> {
         }
         given.as_mut_slice().sort_unstable();
         let mut messages = PageVec::<(u64, u32)>::new();
-        self.for_each_message(&mut |number, envelope| {
-            if given.as_slice().binary_search(&number).is_err() {
-                let entry = (envelope.state.load(Relaxed), number);
+        self.for_each_in_use(&mut |number, envelope| {
+            let state = envelope.state.load(Relaxed);
+            if state & HELD == 0 && given.as_slice().binary_search(&number).is_err() {
+                let entry = (state, number);
                 failed |= messages.push(entry).is_err();
             }
         });
@@ -180,9 +185,10 @@ impl<'g, G: Ground> Contents<'g, G> {
         let tally = self.tally();
         let taking = header.taking.load(Relaxed);
         let (mut taken, mut last) = (taking != 0, None::<(u64, u64, i64)>);
-        self.for_each_message(&mut |_, envelope| {
-            let sequence = envelope.state.load(Relaxed);
-            taken &= sequence != taking;
+        self.for_each_in_use(&mut |_, envelope| {
+            let state = envelope.state.load(Relaxed);
+            let sequence = state & !HELD;
+            taken &= state != taking;
             if last.is_none_or(|(highest, ..)| sequence > highest) {
                 let (sender, sent_at) = (envelope.sender.load(Relaxed), envelope.sent_at.load(Relaxed));
                 last = Some((sequence, sender, sent_at));

@@ -5,6 +5,7 @@
 use core::sync::atomic::Ordering::Acquire;
 
 use super::contents::{Contents, Message, Party};
+use super::deadline::Deadline;
 use super::layout::TOO_BIG;
 use super::locked::LockedQueue;
 use super::selection::Selection;
@@ -18,6 +19,27 @@ use crate::member::Member;
 use crate::sys;
 use crate::usercopy;
 
+/// What becomes of a message that is received.
+pub(super) trait Receipt {
+    /// What the call returns.
+    type Done;
+
+    /// The longest message that is received.
+    fn limit(&self) -> usize;
+
+    /// Receives it. `counted` says that it was in the order, and where.
+    ///
+    /// # Errors
+    /// `E2BIG`: "The message text length is greater than msgsz and MSG_NOERROR isn't specified in msgflg." `EFAULT`. The
+    /// message is then where it was.
+    fn receive(
+        &self,
+        contents: &Contents<'_, Mapped<'_>>,
+        message: &Message,
+        counted: Option<u32>,
+    ) -> Result<Self::Done>;
+}
+
 /// Where the message goes, and how much of it.
 #[derive(Clone, Copy)]
 struct Buffer {
@@ -27,15 +49,10 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// What counts as the length that fits: any, for a receiver that takes a part.
-    fn limit(&self) -> usize {
-        if self.cut { isize::MAX as usize } else { self.size }
-    }
-
     /// Copies a message to the program; returns how many bytes.
     ///
     /// # Errors
-    /// `E2BIG`: "The message text length is greater than msgsz and MSG_NOERROR isn't specified in msgflg." `EFAULT`.
+    /// `E2BIG`, `EFAULT`.
     #[inline]
     fn fill(&self, message: &Message) -> Result<usize> {
         if message.len > self.limit() {
@@ -52,6 +69,44 @@ impl Buffer {
     }
 }
 
+impl Receipt for Buffer {
+    type Done = usize;
+
+    /// Any, for a receiver that takes a part.
+    fn limit(&self) -> usize {
+        if self.cut { isize::MAX as usize } else { self.size }
+    }
+
+    #[inline]
+    fn receive(&self, contents: &Contents<'_, Mapped<'_>>, message: &Message, counted: Option<u32>) -> Result<usize> {
+        let len = self.fill(message)?;
+        contents.take(message, party(contents.ground().member), counted);
+        Ok(len)
+    }
+}
+
+/// The same of a message that stays in the queue.
+struct Copied(Buffer);
+
+impl Receipt for Copied {
+    type Done = usize;
+
+    fn limit(&self) -> usize {
+        self.0.limit()
+    }
+
+    fn receive(&self, contents: &Contents<'_, Mapped<'_>>, message: &Message, _: Option<u32>) -> Result<usize> {
+        if message.len > self.0.limit() {
+            return Err(Errno::E2BIG);
+        }
+        // Linux makes a message of the buffer's size, at most MSGMAX, to copy to, and cuts none for it.
+        if message.len as u64 > (self.0.size as u64).min(contents.ground().member.msgmax()) {
+            return Err(Errno::EINVAL);
+        }
+        self.0.fill(message)
+    }
+}
+
 /// `msgrcv`.
 ///
 /// # Safety
@@ -63,6 +118,7 @@ pub(crate) unsafe fn msgrcv(
     size: usize,
     kind: i64,
     flags: i32,
+    deadline: Deadline,
 ) -> Result<usize> {
     if id < 0 || size > isize::MAX as usize {
         return Err(Errno::EINVAL);
@@ -73,6 +129,25 @@ pub(crate) unsafe fn msgrcv(
         size,
         cut: flags & MSG_NOERROR != 0,
     };
+    if flags & MSG_COPY != 0 {
+        return receive(member, id, selection, &Copied(buffer), flags, deadline);
+    }
+    receive(member, id, selection, &buffer, flags, deadline)
+}
+
+/// Receives a message.
+///
+/// # Errors
+/// As msgop(2).
+#[inline(always)]
+pub(super) fn receive<R: Receipt>(
+    member: &Member,
+    id: i32,
+    selection: Selection,
+    receipt: &R,
+    flags: i32,
+    deadline: Deadline,
+) -> Result<R::Done> {
     member.enter()?;
     let caller = Caller::current();
     let (number, slot, _) = super::registry(member.table()).find_id(id)?;
@@ -88,13 +163,10 @@ pub(crate) unsafe fn msgrcv(
         place: Mapped::place(member, number, slot, id)?,
         id,
     };
-    if flags & MSG_COPY != 0 {
-        return copy(&mapped, selection, &buffer);
-    }
     let mut wakes = Wakes::default();
     {
         let queue = LockedQueue::lock(&mapped);
-        match take(&queue, &queue.contents()?, selection, &buffer, &mut wakes) {
+        match take(&queue, &queue.contents()?, selection, receipt, &mut wakes) {
             Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 => {}
             done => {
                 queue.end(&mut wakes);
@@ -102,18 +174,19 @@ pub(crate) unsafe fn msgrcv(
             }
         }
     }
-    receive_patiently(&mapped, &may_receive, selection, &buffer)
+    let waiting = Waiting::new(&mapped, Some(selection), receipt.limit(), deadline);
+    receive_patiently(waiting, &may_receive, selection, receipt)
 }
 
 /// Waits for a message.
 #[cold]
-fn receive_patiently(
-    mapped: &Mapped<'_>,
+fn receive_patiently<R: Receipt>(
+    mut waiting: Waiting<'_, '_>,
     may_receive: &dyn Fn() -> Result<()>,
     selection: Selection,
-    buffer: &Buffer,
-) -> Result<usize> {
-    let mut waiting = Waiting::new(mapped, Some(selection), buffer.limit());
+    receipt: &R,
+) -> Result<R::Done> {
+    let mapped = waiting.mapped;
     let mut wakes = Wakes::default();
     loop {
         let queue = LockedQueue::lock(mapped);
@@ -121,17 +194,17 @@ fn receive_patiently(
         if !mapped.exists() {
             return Err(Errno::EIDRM);
         }
-        let mut attempt = take_given(&contents, &mut waiting, buffer, mapped.member);
-        if attempt == Err(Errno::ENOMSG) {
-            attempt = may_receive().and_then(|()| take(&queue, &contents, selection, buffer, &mut wakes));
+        let mut attempt = take_given(&contents, &mut waiting, receipt);
+        if matches!(attempt, Err(Errno::ENOMSG)) {
+            attempt = may_receive().and_then(|()| take(&queue, &contents, selection, receipt, &mut wakes));
         }
         match attempt {
-            Err(Errno::ENOMSG) if !waiting.interrupted => waiting.wait(queue, &contents),
+            Err(Errno::ENOMSG) if waiting.goes_on() => waiting.wait(queue, &contents),
             result => {
                 waiting.end(&contents);
                 queue.end(&mut wakes);
                 return match result {
-                    Err(Errno::ENOMSG) => Err(Errno::EINTR),
+                    Err(Errno::ENOMSG) if waiting.interrupted => Err(Errno::EINTR),
                     result => result,
                 };
             }
@@ -139,7 +212,7 @@ fn receive_patiently(
     }
 }
 
-fn party(member: &Member) -> Party {
+pub(super) fn party(member: &Member) -> Party {
     Party {
         identity: member.identity().word(),
         now: sys::now(),
@@ -151,12 +224,11 @@ fn party(member: &Member) -> Party {
 /// # Errors
 /// `ENOMSG` if it is nothing.
 #[inline]
-fn take_given(
+fn take_given<R: Receipt>(
     contents: &Contents<'_, Mapped<'_>>,
     waiting: &mut Waiting<'_, '_>,
-    buffer: &Buffer,
-    member: &Member,
-) -> Result<usize> {
+    receipt: &R,
+) -> Result<R::Done> {
     let Some(number) = waiting.record else {
         return Err(Errno::ENOMSG);
     };
@@ -165,18 +237,12 @@ fn take_given(
         return Err(Errno::E2BIG);
     }
     let message = contents.granted(waiter).ok_or(Errno::ENOMSG)?;
-    match buffer.fill(&message) {
-        Ok(len) => {
-            contents.take(&message, party(member), None);
-            Ok(len)
-        }
-        Err(errno) => {
-            // Back to its place: what cannot be received is not lost.
-            waiting.record = None;
-            contents.return_grant(number)?;
-            Err(errno)
-        }
-    }
+    receipt.receive(contents, &message, None).inspect_err(|_| {
+        // Back to its place: what cannot be received is not lost.
+        waiting.record = None;
+        // What fails for want of memory, the next holder of the lock does.
+        let _ = contents.return_grant(number);
+    })
 }
 
 /// Takes a message from the queue.
@@ -184,13 +250,13 @@ fn take_given(
 /// # Errors
 /// `ENOMSG` if there is none.
 #[inline]
-fn take(
+fn take<R: Receipt>(
     queue: &LockedQueue<'_, '_>,
     contents: &Contents<'_, Mapped<'_>>,
     selection: Selection,
-    buffer: &Buffer,
+    receipt: &R,
     wakes: &mut Wakes,
-) -> Result<usize> {
+) -> Result<R::Done> {
     let mut found = contents.find(selection);
     if found.is_none() && contents.has_grants() {
         // Perhaps somebody was given a message and killed.
@@ -198,22 +264,7 @@ fn take(
         found = contents.find(selection);
     }
     let (at, message) = found.ok_or(Errno::ENOMSG)?;
-    let len = buffer.fill(&message)?;
-    contents.take(&message, party(contents.ground().member), Some(at));
+    let done = receipt.receive(contents, &message, Some(at))?;
     contents.invite_senders(wakes);
-    Ok(len)
-}
-
-/// `MSG_COPY`.
-fn copy(mapped: &Mapped<'_>, selection: Selection, buffer: &Buffer) -> Result<usize> {
-    let queue = LockedQueue::lock(mapped);
-    let (_, message) = queue.contents()?.find(selection).ok_or(Errno::ENOMSG)?;
-    if message.len > buffer.limit() {
-        return Err(Errno::E2BIG);
-    }
-    // Linux makes a message of the buffer's size, at most MSGMAX, to copy to, and cuts none for it.
-    if message.len as u64 > (buffer.size as u64).min(mapped.member.msgmax()) {
-        return Err(Errno::EINVAL);
-    }
-    buffer.fill(&message)
+    Ok(done)
 }

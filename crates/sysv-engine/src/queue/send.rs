@@ -2,8 +2,10 @@
 
 #![allow(unsafe_code)]
 
-use super::contents::{Contents, Party};
+use super::contents::Contents;
+use super::deadline::Deadline;
 use super::locked::LockedQueue;
+use super::receive::party;
 use super::wait::Waiting;
 use super::waiters::Wakes;
 use super::window::Mapped;
@@ -11,7 +13,6 @@ use crate::abi::{IPC_NOWAIT, PAGE_SIZE};
 use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
 use crate::member::Member;
-use crate::sys;
 use crate::usercopy;
 
 /// Of longer messages each page is touched before the lock is taken.
@@ -60,7 +61,14 @@ impl Text {
 }
 
 /// `msgsnd`.
-pub(crate) fn msgsnd(member: &Member, id: i32, message: usize, size: usize, flags: i32) -> Result<()> {
+pub(crate) fn msgsnd(
+    member: &Member,
+    id: i32,
+    message: usize,
+    size: usize,
+    flags: i32,
+    deadline: Deadline,
+) -> Result<()> {
     let mut kind = 0i64;
     // SAFETY: eight bytes.
     unsafe { usercopy::copy_in((&raw mut kind).cast(), message, size_of::<i64>())? };
@@ -76,11 +84,11 @@ pub(crate) fn msgsnd(member: &Member, id: i32, message: usize, size: usize, flag
     if size > SMALL {
         text.probe()?;
     }
-    send(member, id, kind, &text, flags).map_err(|errno| text.or_fault(errno))
+    send(member, id, kind, &text, flags, deadline).map_err(|errno| text.or_fault(errno))
 }
 
 #[inline(always)]
-fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32) -> Result<()> {
+fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32, deadline: Deadline) -> Result<()> {
     member.enter()?;
     let caller = Caller::current();
     let (number, slot, _) = super::registry(member.table()).find_id(id)?;
@@ -108,13 +116,19 @@ fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32) -> Result<
         }
     }
     text.probe()?;
-    send_patiently(&mapped, &may_send, kind, text)
+    let waiting = Waiting::new(&mapped, None, text.len, deadline);
+    send_patiently(waiting, &may_send, kind, text)
 }
 
 /// Waits for room.
 #[cold]
-fn send_patiently(mapped: &Mapped<'_>, may_send: &dyn Fn() -> Result<()>, kind: i64, text: &Text) -> Result<()> {
-    let mut waiting = Waiting::new(mapped, None, text.len);
+fn send_patiently(
+    mut waiting: Waiting<'_, '_>,
+    may_send: &dyn Fn() -> Result<()>,
+    kind: i64,
+    text: &Text,
+) -> Result<()> {
+    let mapped = waiting.mapped;
     let mut wakes = Wakes::default();
     loop {
         let queue = LockedQueue::lock(mapped);
@@ -123,14 +137,14 @@ fn send_patiently(mapped: &Mapped<'_>, may_send: &dyn Fn() -> Result<()>, kind: 
             return Err(Errno::EIDRM);
         }
         match may_send().and_then(|()| put(&contents, mapped.member, kind, text, &mut wakes)) {
-            Err(Errno::EAGAIN) if !waiting.interrupted => waiting.wait(queue, &contents),
+            Err(Errno::EAGAIN) if waiting.goes_on() => waiting.wait(queue, &contents),
             result => {
                 waiting.end(&contents);
                 // It had room for itself; perhaps there is more.
                 contents.invite_senders(&mut wakes);
                 queue.end(&mut wakes);
                 return match result {
-                    Err(Errno::EAGAIN) => Err(Errno::EINTR),
+                    Err(Errno::EAGAIN) if waiting.interrupted => Err(Errno::EINTR),
                     result => result,
                 };
             }
@@ -147,14 +161,10 @@ fn put(contents: &Contents<'_, Mapped<'_>>, member: &Member, kind: i64, text: &T
     if !contents.has_room(text.len) {
         return Err(Errno::EAGAIN);
     }
-    let from = Party {
-        identity: member.identity().word(),
-        now: sys::now(),
-    };
     contents.put(
         kind,
         text.len,
-        from,
+        party(member),
         |to| text.write(to),
         |envelope| !contents.offer(envelope, kind, text.len, wakes),
     )

@@ -139,6 +139,10 @@ impl Ground for Plain {
         self.memory.set(left);
         Ok(())
     }
+
+    fn is_alive(&self, tag: Tag) -> bool {
+        tag == OWNER
+    }
 }
 
 const PARTY: Party = Party { identity: 7, now: 100 };
@@ -361,6 +365,59 @@ fn a_takeover_strikes_the_dead_and_rouses_the_living_in_their_order() {
 }
 
 #[test]
+fn what_is_read_in_place_is_out_of_the_queue_and_its_block_in_use() {
+    let queue = Plain::new(1000);
+    let contents = queue.contents();
+    for text in [b"mine", b"dead", b"left"] {
+        queue.send(1, text).unwrap();
+    }
+    let hold = |holder| {
+        let (at, message) = contents.find(Selection::Any).unwrap();
+        (contents.hold(&message, PARTY, holder, Some(at)).unwrap(), message.bytes)
+    };
+    let (mine, bytes) = hold(OWNER);
+    let (other, _) = hold(OTHER);
+    assert_eq!(queue.tally.messages.load(Relaxed), 1);
+    queue.forget_what_is_derived();
+    queue.window.header.held.store(77, Relaxed);
+    contents.rebuild(&|tag| tag == OWNER).unwrap();
+    assert_eq!(queue.tally.messages.load(Relaxed), 1);
+    let state = contents.envelope(other.envelope).unwrap().state.load(Relaxed);
+    assert_eq!(state, 0, "the dead one's is free");
+    assert_eq!(queue.window.header.held.load(Relaxed), mine.envelope + 1);
+    for n in 0..200 {
+        queue.send(2, &[n; 3]).unwrap();
+    }
+    // SAFETY: the message is held.
+    assert_eq!(unsafe { core::slice::from_raw_parts(bytes, 4) }, b"mine");
+    contents.release(&mine);
+    assert_eq!(queue.window.header.held.load(Relaxed), 0);
+    // Once is enough, and whoever comes late changes nothing.
+    contents.release(&mine);
+    contents.release(&other);
+    assert_eq!(queue.receive(Selection::Any), Some((1, b"left".to_vec())));
+    for n in 0..200 {
+        assert_eq!(queue.receive(Selection::Any), Some((2, vec![n; 3])));
+    }
+}
+
+#[test]
+fn the_memory_of_dead_readers_is_used_before_new_memory_is_taken() {
+    let queue = Plain::new(1 << 20);
+    let contents = queue.contents();
+    let mut rounds = Vec::new();
+    for _ in 0..20 {
+        for _ in 0..50 {
+            queue.send(1, &[9; 500]).unwrap();
+            let (at, message) = contents.find(Selection::Any).unwrap();
+            contents.hold(&message, PARTY, OTHER, Some(at)).unwrap();
+        }
+        rounds.push(u64::MAX - queue.memory.get());
+    }
+    assert!(rounds[19] <= 2 * rounds[0], "{rounds:?}");
+}
+
+#[test]
 fn no_bytes_in_shared_memory_lead_outside_it() {
     for seed in 1..if cfg!(miri) { 3 } else { 60 } {
         let (queue, mut dice) = (Plain::new(100_000), Dice(seed * 0x2545_f491));
@@ -395,6 +452,14 @@ fn no_bytes_in_shared_memory_lead_outside_it() {
                     sum += u64::from(unsafe { message.bytes.add(n).read() });
                 }
                 assert!(sum <= message.len as u64 * 255);
+            }
+            if let Some((at, message)) = queue.contents().find(Selection::Any)
+                && dice.roll(3) == 0
+            {
+                let hold = queue.contents().hold(&message, PARTY, OWNER, Some(at));
+                if let Some(hold) = hold.filter(|_| dice.roll(2) == 0) {
+                    queue.contents().release(&hold);
+                }
             }
             let _ = queue.receive(Selection::Any);
             if dice.roll(10) == 0 {

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::time::Duration;
 
 use super::contents::Contents;
+use super::deadline::Deadline;
 use super::ground::Ground;
 use super::layout::WAITING;
 use super::locked::LockedQueue;
@@ -31,10 +32,11 @@ const FIRST_PATIENCE: u32 = 30_000;
 
 /// A call that may have to wait.
 pub(super) struct Waiting<'c, 'm> {
-    mapped: &'c Mapped<'m>,
+    pub mapped: &'c Mapped<'m>,
     /// What a receiver wants; `None` for a sender.
     selection: Option<Selection>,
     size: usize,
+    deadline: Deadline,
     /// The record in the list, once there is one.
     pub record: Option<u32>,
     spun: bool,
@@ -44,16 +46,22 @@ pub(super) struct Waiting<'c, 'm> {
 }
 
 impl<'c, 'm> Waiting<'c, 'm> {
-    pub(super) fn new(mapped: &'c Mapped<'m>, selection: Option<Selection>, size: usize) -> Self {
+    pub(super) fn new(mapped: &'c Mapped<'m>, selection: Option<Selection>, size: usize, deadline: Deadline) -> Self {
         Waiting {
             mapped,
             selection,
             size,
+            deadline,
             record: None,
             spun: false,
             handlers: critical::handlers_run(),
             interrupted: false,
         }
+    }
+
+    /// Whether it goes on: nothing has interrupted it, and its time is not up.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.interrupted && !self.deadline.is_over()
     }
 
     /// Strikes the call's record.
@@ -126,7 +134,7 @@ impl<'c, 'm> Waiting<'c, 'm> {
                 self.interrupted = true;
                 return;
             }
-            match sys::futex_wait_interruptibly(word, asleep, nap) {
+            match sys::futex_wait_interruptibly(word, asleep, self.deadline.shorten(nap)) {
                 Err(Errno::EINTR) => {
                     self.interrupted = true;
                     return;

@@ -170,6 +170,16 @@ impl<'g, G: Ground> Contents<'g, G> {
         }
     }
 
+    /// Calls `each` with the receivers and then with the senders that wait.
+    pub(super) fn for_each_waiting(&self, each: &mut dyn FnMut(&Waiter)) {
+        for ends in [&self.header().receivers, &self.header().senders] {
+            self.for_each_waiter(ends, |_, waiter| {
+                each(waiter);
+                true
+            });
+        }
+    }
+
     /// Offers a message to the waiting receivers; `true` if one has it now. Those that want it and cannot hold it learn so,
     /// as in Linux.
     #[inline]

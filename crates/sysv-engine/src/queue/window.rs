@@ -17,9 +17,10 @@ use super::layout::{
 };
 use crate::abi::{IPCMNI, PAGE_SIZE};
 use crate::errno::{Errno, Result};
-use crate::lock;
+use crate::lock::{self, Tag};
 use crate::member::{Member, Private};
 use crate::namespace;
+use crate::page_vec::PageVec;
 use crate::sys::{self, Fd};
 use crate::table::{QUEUES, QueueSlot};
 
@@ -29,6 +30,15 @@ const PIECES: usize = 1 + ENVELOPE_CHUNKS + HEAP_CHUNKS;
 pub(crate) struct Windows {
     /// Address of [`QUEUES`] places, 0 before the first use.
     base: AtomicUsize,
+}
+
+/// A piece of a queue that is no longer in its place, because another queue is: still mapped for those who read messages
+/// in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Orphan {
+    address: usize,
+    len: usize,
+    pins: u32,
 }
 
 /// Where this process has the queue of one index. Changed under the process's private lock, but for the pieces: those under
@@ -49,6 +59,8 @@ struct PiecePlace {
     /// Where the piece is in the file, 0 if it is not mapped.
     at: AtomicU64,
     address: AtomicUsize,
+    /// Messages in it that this process reads in place: as long as there are any, it stays mapped.
+    pins: AtomicU32,
 }
 
 impl Windows {
@@ -80,15 +92,19 @@ impl Windows {
     /// Unmaps all queues.
     ///
     /// # Safety
-    /// No thread may be in a call on one of them, or come again.
-    pub(crate) unsafe fn unmap(&self) {
+    /// No thread may be in a call on one of them, or come again, or read a message in place.
+    pub(crate) unsafe fn unmap(&self, orphans: &mut PageVec<Orphan>) {
         for place in (0..QUEUES).map_while(|number| self.place(number)) {
             let window = place.window.load(Relaxed);
             if window != 0 {
-                place.drop_pieces();
+                place.drop_pieces(orphans);
                 // SAFETY: mapped by `attach`; the caller vouches that nothing refers to it.
                 let _ = unsafe { sys::munmap(window, WINDOW) };
             }
+        }
+        for orphan in orphans.as_slice() {
+            // SAFETY: mapped by `map_piece`; as above.
+            let _ = unsafe { sys::munmap(orphan.address, orphan.len) };
         }
         let base = self.base.swap(0, Relaxed);
         if base != 0 {
@@ -105,11 +121,17 @@ impl Place {
         unsafe { window.as_ref() }
     }
 
-    fn drop_pieces(&self) {
+    /// Unmaps the pieces; those in which messages are read go to the orphans.
+    fn drop_pieces(&self, orphans: &mut PageVec<Orphan>) {
         for (index, piece) in self.pieces.iter().enumerate() {
             let address = piece.address.swap(0, Relaxed);
             piece.at.store(0, Relaxed);
-            if address != 0 {
+            let pins = piece.pins.swap(0, Relaxed);
+            if pins != 0 {
+                let len = self.length(index);
+                // Without memory to remember it, it stays mapped.
+                let _ = orphans.push(Orphan { address, len, pins });
+            } else if address != 0 {
                 // SAFETY: mapped by `map_piece` with this length; whoever uses a piece holds the queue's lock, as the
                 // caller does.
                 let _ = unsafe { sys::munmap(address, self.length(index)) };
@@ -155,7 +177,7 @@ impl<'m> Mapped<'m> {
     pub(super) fn place(member: &'m Member, number: usize, slot: &'m QueueSlot, id: i32) -> Result<&'m Place> {
         match member.queues.place(number) {
             Some(place) if place.named.load(Acquire) == id as u32 + 1 => Ok(place),
-            _ => Self::attach(member, &member.lock_private(), number, slot, id).map(|mapped| mapped.place),
+            _ => Self::attach(member, &mut member.lock_private(), number, slot, id).map(|mapped| mapped.place),
         }
     }
 
@@ -163,7 +185,7 @@ impl<'m> Mapped<'m> {
     #[cold]
     pub(super) fn attach(
         member: &'m Member,
-        _private: &Private,
+        private: &mut Private,
         number: usize,
         slot: &'m QueueSlot,
         id: i32,
@@ -205,10 +227,44 @@ impl<'m> Mapped<'m> {
         }
         match place.window() {
             None => place.window.store(new, Relaxed),
-            Some(old) => replace(member, place, old, new)?,
+            Some(old) => replace(member, private, place, old, new)?,
         }
         place.named.store(id as u32 + 1, Release);
         Ok(mapped)
+    }
+
+    /// The queue with this identifier, or the one that has its window now, if this process has ever mapped it.
+    pub(super) fn known(member: &'m Member, id: i32) -> Option<Mapped<'m>> {
+        let number = usize::try_from(id % IPCMNI).ok()?;
+        let slot = super::registry(member.table()).slots.get(number)?;
+        let place = member.queues.place(number)?;
+        place.window()?;
+        Some(Mapped {
+            member,
+            slot,
+            place,
+            id,
+        })
+    }
+
+    /// Keeps a chunk of the heap mapped where it is, for one who reads a message in it; returns its address. For whoever
+    /// holds the queue's lock.
+    pub(super) fn pin(&self, chunk: usize) -> usize {
+        let piece = &self.place.pieces[index_of(Piece::Heap(chunk))];
+        piece.pins.store(piece.pins.load(Relaxed) + 1, Relaxed);
+        piece.address.load(Relaxed)
+    }
+
+    /// Takes back one [`pin`](Mapped::pin), for whoever holds the lock of the queue in the window; `false` if the chunk is no
+    /// longer here.
+    pub(super) fn unpin(&self, chunk: usize, address: usize) -> bool {
+        let piece = &self.place.pieces[index_of(Piece::Heap(chunk))];
+        let pins = piece.pins.load(Relaxed);
+        let here = piece.address.load(Relaxed) == address && pins > 0;
+        if here {
+            piece.pins.store(pins - 1, Relaxed);
+        }
+        here
     }
 
     /// Whether the queue is still there. Who waits asks: its end may have been told to nobody, if the process that
@@ -238,9 +294,13 @@ impl<'m> Mapped<'m> {
         if (sys::fstat(&file).ok()?.st_size as u64) < end {
             return None;
         }
+        let piece = &self.place.pieces[index];
+        // Somebody reads a message there. Its place in the file never changes; nobody honest says otherwise.
+        if piece.pins.load(Relaxed) != 0 {
+            return None;
+        }
         // SAFETY: a new range.
         let address = unsafe { sys::mmap(0, len, PROT, libc::MAP_SHARED, file.raw(), at) }.ok()?;
-        let piece = &self.place.pieces[index];
         let old = piece.address.load(Relaxed);
         if old != 0 {
             // SAFETY: mapped here before; only the queue's lock's holder uses pieces, and that is this thread.
@@ -261,12 +321,12 @@ const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
 ///
 /// Threads that came too late may be about to take or give back the old lock, at the same address. So the change happens
 /// with the old lock held: nobody gives back a lock that is not the one he took.
-fn replace(member: &Member, place: &Place, old: &Window, new: usize) -> Result<()> {
+fn replace(member: &Member, private: &mut Private, place: &Place, old: &Window, new: usize) -> Result<()> {
     let live = member.lazy_live();
     lock::acquire(&old.header.lock, member.tag(), member.spins(), &|tag| {
         member.is_alive(tag, &live)
     });
-    place.drop_pieces();
+    place.drop_pieces(&mut private.orphans);
     let window = core::ptr::from_ref(old) as usize;
     // SAFETY: an old length of 0 duplicates a shared mapping to a new range.
     let copy = unsafe { sys::mremap(window, 0, PAGE_SIZE, libc::MREMAP_MAYMOVE, 0) };
@@ -306,11 +366,7 @@ impl Ground for Mapped<'_> {
 
     #[inline]
     fn piece(&self, piece: Piece, at: u64, len: usize) -> Option<*mut u8> {
-        let index = match piece {
-            Piece::Order => 0,
-            Piece::Envelopes(chunk) => 1 + chunk,
-            Piece::Heap(chunk) => 1 + ENVELOPE_CHUNKS + chunk,
-        };
+        let index = index_of(piece);
         let known = self.place.pieces.get(index)?;
         if known.at.load(Relaxed) == at && at != 0 && (index != 0 || self.place.order_len.load(Relaxed) == len) {
             return Some(known.address.load(Relaxed) as *mut u8);
@@ -328,6 +384,35 @@ impl Ground for Mapped<'_> {
 
     fn back(&self, at: u64, len: u64) -> Result<()> {
         namespace::allocate(&self.open()?, at, len).map_err(|_| Errno::ENOMEM)
+    }
+
+    fn is_alive(&self, tag: Tag) -> bool {
+        self.member.is_alive(tag, &self.member.lazy_live())
+    }
+}
+
+/// The number of a piece's place.
+#[inline]
+fn index_of(piece: Piece) -> usize {
+    match piece {
+        Piece::Order => 0,
+        Piece::Envelopes(chunk) => 1 + chunk,
+        Piece::Heap(chunk) => 1 + ENVELOPE_CHUNKS + chunk,
+    }
+}
+
+/// Takes back a pin of a chunk that another queue has displaced.
+pub(super) fn unpin_orphan(private: &mut Private, address: usize) {
+    let orphans = &mut private.orphans;
+    let Some(index) = orphans.as_slice().iter().position(|orphan| orphan.address == address) else {
+        return;
+    };
+    let orphan = &mut orphans.as_mut_slice()[index];
+    orphan.pins -= 1;
+    if orphan.pins == 0 {
+        // SAFETY: mapped by `map_piece`; nobody reads there any more.
+        let _ = unsafe { sys::munmap(orphan.address, orphan.len) };
+        orphans.swap_remove(index);
     }
 }
 
