@@ -6,11 +6,11 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::RUN_FAILED;
-use crate::{create, demo, gc, limits, ls, namespace, read, rm, run, set, show, write};
+use crate::{create, demo, gc, limits, ls, namespace, read, rm, run, set, show, trace, write};
 
 const EXIT_STATUSES: &str = "\
-Exit status: 0 if all went well, 1 if something did not, 2 if the command line is wrong. `sysv run` exits as its \
-program does; see its own help.
+Exit status: 0 if all went well, 1 if something did not, 2 if the command line is wrong. `sysv run` and `sysv trace` exit \
+as their program does; see their own help.
 
 Sizes are in bytes and may end in K, M, G or T (1024 each). Keys are decimal or 0x hexadecimal.";
 
@@ -29,6 +29,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Arguments),
+    Trace(trace::Arguments),
     Ls(ls::Arguments),
     Show(show::Arguments),
     Create(create::Arguments),
@@ -48,8 +49,13 @@ pub(crate) fn report_usage(usage: &clap::Error) -> ExitCode {
     let _ = usage.print();
     match usage.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        // What else `run` exits with is the program's.
-        _ if std::env::args_os().nth(1).is_some_and(|word| word == "run") => ExitCode::from(RUN_FAILED),
+        // What else they exit with is the program's.
+        _ if std::env::args_os()
+            .nth(1)
+            .is_some_and(|word| word == "run" || word == "trace") =>
+        {
+            ExitCode::from(RUN_FAILED)
+        }
         _ => ExitCode::from(2),
     }
 }

@@ -17,6 +17,7 @@ mod set;
 mod show;
 mod size;
 mod target;
+mod trace;
 mod users;
 mod write;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     };
     let (name, result) = match cli.command {
         Command::Run(arguments) => return run::run(&arguments),
+        Command::Trace(arguments) => return trace::trace(&arguments),
         Command::Ls(arguments) => ("ls", ls::ls(&arguments)),
         Command::Show(arguments) => ("show", show::show(&arguments)),
         Command::Create(arguments) => ("create", create::create(&arguments)),

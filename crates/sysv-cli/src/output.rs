@@ -26,8 +26,17 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// A table without lines, its columns two spaces apart. Those whose name is in `right` are numbers.
+/// A table for standard output: without lines, its columns two spaces apart. Those whose name is in `right` are numbers.
 pub(crate) fn table(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let table = plain_table(header, right, rows);
+    match table.split_once('\n') {
+        Some((heading, rest)) if colours() => format!("\x1b[1m{heading}\x1b[0m\n{rest}"),
+        _ => table,
+    }
+}
+
+/// The same for anywhere.
+pub(crate) fn plain_table(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -43,12 +52,8 @@ pub(crate) fn table(header: &[&str], right: &[&str], rows: impl IntoIterator<Ite
         }
     }
     let mut text = String::new();
-    for (number, line) in table.lines().enumerate() {
-        let line = line.trim_end();
-        match number {
-            0 if colours() => text += &format!("\x1b[1m{line}\x1b[0m"),
-            _ => text += line,
-        }
+    for line in table.lines() {
+        text += line.trim_end();
         text.push('\n');
     }
     text

@@ -4,7 +4,7 @@ mod interpreter;
 mod leaks;
 mod library;
 mod program;
-mod supervise;
+pub(crate) mod supervise;
 mod watch;
 
 use std::ffi::{OsStr, OsString};
@@ -75,12 +75,28 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Says on standard error why.
+    pub(crate) fn report(&self, command: &str) -> ExitCode {
+        output::complain(format_args!("sysv {command}: {}", self.message));
+        ExitCode::from(self.status)
+    }
+
     /// sysv itself failed.
-    fn failed(message: impl std::fmt::Display) -> Refusal {
+    pub(crate) fn failed(message: impl std::fmt::Display) -> Refusal {
         Refusal {
             message: message.to_string(),
             status: RUN_FAILED,
         }
+    }
+
+    /// The signals that are meant for the program could not be caught.
+    pub(crate) fn no_signals(error: io::Error) -> Refusal {
+        Refusal::failed(format_args!("cannot catch signals: {error}"))
+    }
+
+    /// The program runs, and nobody knows how it ends.
+    pub(crate) fn not_waited_for(error: io::Error) -> Refusal {
+        Refusal::failed(format_args!("cannot wait for the program: {error}"))
     }
 
     /// The program is there and cannot be run.
@@ -101,20 +117,34 @@ impl Refusal {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    try_run(arguments).unwrap_or_else(|refusal| {
-        output::complain(format_args!("sysv run: {}", refusal.message));
-        ExitCode::from(refusal.status)
-    })
+    try_run(arguments).unwrap_or_else(|refusal| refusal.report("run"))
 }
 
 fn try_run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
-    let (name, rest) = arguments
-        .program
+    let mut command = prepare(&arguments.program)?;
+    if arguments.ephemeral {
+        let namespace = ephemeral().map_err(Refusal::failed)?;
+        set_namespace(&mut command, &namespace);
+        return supervise::supervise(command, namespace, arguments.fail_on_leak);
+    }
+    let namespace = match &arguments.namespace {
+        Some(directory) => Namespace::create(directory, Members::OneUser),
+        None => Namespace::current(),
+    };
+    set_namespace(&mut command, &namespace.map_err(Refusal::failed)?);
+    // The program takes this process's place: it has its id, its parent and its terminal.
+    let error = command.exec();
+    Err(not_started(command.get_program(), &error))
+}
+
+/// The command that starts a program, looked for in `$PATH`, with our library.
+pub(crate) fn prepare(program: &[OsString]) -> Result<Command, Refusal> {
+    let (name, rest) = program
         .split_first()
         .ok_or_else(|| Refusal::failed("no program is named"))?;
     if name.as_bytes().starts_with(b"-") {
         return Err(Refusal::failed(format_args!(
-            "there is no option {0}; see `sysv run --help`, and write ./{0} for a program with this name",
+            "there is no option {0}; see the help, and write ./{0} for a program with this name",
             name.display()
         )));
     }
@@ -127,27 +157,16 @@ fn try_run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     command
         .args(rest)
         .env("LD_PRELOAD", preloaded(library.into_os_string()));
-    if arguments.ephemeral {
-        let namespace = ephemeral().map_err(Refusal::failed)?;
-        set_namespace(&mut command, &namespace);
-        return supervise::supervise(command, namespace, arguments.fail_on_leak);
-    }
-    let namespace = match &arguments.namespace {
-        Some(directory) => Namespace::create(directory, Members::OneUser),
-        None => Namespace::current(),
-    };
-    set_namespace(&mut command, &namespace.map_err(Refusal::failed)?);
-    // The program takes this process's place: it has its id, its parent and its terminal.
-    Err(not_started(name, &command.exec()))
+    Ok(command)
 }
 
 /// A namespace for one run. Programs that root runs may go on as any user.
-fn ephemeral() -> Result<TemporaryNamespace, sysv::NamespaceError> {
+pub(crate) fn ephemeral() -> Result<TemporaryNamespace, sysv::NamespaceError> {
     let root = rustix::process::geteuid().is_root();
     TemporaryNamespace::create_for(if root { Members::SeveralUsers } else { Members::OneUser })
 }
 
-fn set_namespace(command: &mut Command, namespace: &Namespace) {
+pub(crate) fn set_namespace(command: &mut Command, namespace: &Namespace) {
     if let Some(directory) = namespace.location().directory() {
         command.env("SYSV_NAMESPACE", directory);
     }

@@ -7,8 +7,9 @@ use std::process::Stdio;
 
 use place::{Place, complains, succeeds, sysv};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
+    "trace",
     "ls",
     "show",
     "create",

@@ -58,6 +58,7 @@ mod semaphore;
 pub mod signals;
 mod sys;
 mod table;
+pub mod trace;
 pub mod usercopy;
 mod version;
 

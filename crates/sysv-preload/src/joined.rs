@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use sysv_engine::{Engine, Errno, Join, JoinError, PathBuf, Result, namespace, process, signals};
 
-use crate::namespace_name;
+use crate::environment;
 use crate::raw::{self, SignalsBlocked, syscall};
 
 /// | value | meaning | who changes it |
@@ -123,7 +123,7 @@ fn wait(joining: u32) {
 
 /// Joins the namespace that the program was told to use, or the default.
 fn join_named() -> Result<Engine> {
-    let (directory, how) = match namespace_name::from_environment() {
+    let (directory, how) = match environment::namespace() {
         Ok(Some(directory)) => (directory, Join::Create),
         Ok(None) => default()?,
         Err(_) => {

@@ -10,9 +10,9 @@
 // What C programs see is exported by name, not by path.
 #![allow(unreachable_pub)]
 
+mod environment;
 mod joined;
 mod linkage;
-mod namespace_name;
 mod next;
 #[cfg(not(test))]
 mod panic;
@@ -25,6 +25,7 @@ mod scratch;
 mod sem;
 mod shm;
 mod structure;
+mod trace;
 
 // What a program does behind the facility's back.
 mod exit;

@@ -5,11 +5,13 @@
 use core::ffi::{c_int, c_long, c_void};
 
 use sysv_engine::abi::{IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, MSG_INFO, MSG_STAT, MSG_STAT_ANY, MsqidDs};
+use sysv_engine::trace::Call;
 use sysv_engine::{Errno, PermChange, Queues, Result, StatBy};
 
 use crate::joined;
 use crate::raw::{or_minus_one, set_errno};
 use crate::structure::{give, take};
+use crate::trace;
 
 /// msgget(2).
 ///
@@ -17,7 +19,9 @@ use crate::structure::{give, take};
 /// None: it takes no pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msgget(key: libc::key_t, flags: c_int) -> c_int {
-    or_minus_one(joined::facility().and_then(|facility| facility.msgget(key, flags)))
+    trace::call(Call::Msgget, [key as usize, flags as usize, 0, 0, 0], || {
+        or_minus_one(joined::facility().and_then(|facility| facility.msgget(key, flags)))
+    })
 }
 
 /// msgsnd(2).
@@ -26,9 +30,17 @@ pub unsafe extern "C" fn msgget(key: libc::key_t, flags: c_int) -> c_int {
 /// Nobody writes to the message meanwhile; a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msgsnd(id: c_int, message: *const c_void, size: usize, flags: c_int) -> c_int {
-    // SAFETY: the caller's promise.
-    let sent = joined::facility().and_then(|facility| unsafe { facility.msgsnd(id, message as usize, size, flags) });
-    or_minus_one(sent.map(|()| 0))
+    trace::call(
+        Call::Msgsnd,
+        [id as usize, message as usize, size, flags as usize, 0],
+        || {
+            let sent = joined::facility().and_then(|facility| {
+                // SAFETY: the caller's promise.
+                unsafe { facility.msgsnd(id, message as usize, size, flags) }
+            });
+            or_minus_one(sent.map(|()| 0))
+        },
+    )
 }
 
 /// msgrcv(2).
@@ -37,17 +49,20 @@ pub unsafe extern "C" fn msgsnd(id: c_int, message: *const c_void, size: usize, 
 /// What is mapped at `message`, a `long` and `size` bytes, is the caller's to overwrite; a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msgrcv(id: c_int, message: *mut c_void, size: usize, kind: c_long, flags: c_int) -> isize {
-    let received = joined::facility().and_then(|facility| {
-        // SAFETY: the caller's promise.
-        unsafe { facility.msgrcv(id, message as usize, size, kind, flags) }
-    });
-    match received {
-        Ok(len) => len as isize,
-        Err(errno) => {
-            set_errno(errno);
-            -1
+    let arguments = [id as usize, message as usize, size, kind as usize, flags as usize];
+    trace::call(Call::Msgrcv, arguments, || {
+        let received = joined::facility().and_then(|facility| {
+            // SAFETY: the caller's promise.
+            unsafe { facility.msgrcv(id, message as usize, size, kind, flags) }
+        });
+        match received {
+            Ok(len) => len as isize,
+            Err(errno) => {
+                set_errno(errno);
+                -1
+            }
         }
-    }
+    })
 }
 
 /// msgctl(2).
@@ -56,8 +71,14 @@ pub unsafe extern "C" fn msgrcv(id: c_int, message: *mut c_void, size: usize, ki
 /// `argument` is what the command wants; a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msgctl(id: c_int, command: c_int, argument: *mut c_void) -> c_int {
-    // SAFETY: the caller's promise.
-    or_minus_one(unsafe { control(id, command, argument as usize) })
+    trace::call(
+        Call::Msgctl,
+        [id as usize, command as usize, argument as usize, 0, 0],
+        || {
+            // SAFETY: the caller's promise.
+            or_minus_one(unsafe { control(id, command, argument as usize) })
+        },
+    )
 }
 
 /// # Safety

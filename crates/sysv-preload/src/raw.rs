@@ -53,7 +53,6 @@ pub(crate) fn six(given: &[usize]) -> [usize; 6] {
 }
 
 /// The calling thread's `errno`.
-#[cfg(feature = "interpose")]
 pub(crate) fn errno() -> Errno {
     // SAFETY: the C library's own, of this thread.
     Errno::from_raw(unsafe { *libc::__errno_location() })

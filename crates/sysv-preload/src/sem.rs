@@ -9,12 +9,14 @@ use sysv_engine::abi::{
     GETALL, GETNCNT, GETPID, GETVAL, GETZCNT, IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, SEM_INFO, SEM_STAT, SEM_STAT_ANY,
     SETALL, SETVAL, Sembuf, SemidDs, Timespec,
 };
+use sysv_engine::trace::Call;
 use sysv_engine::{Asked, Errno, PermChange, Result, Semaphores, StatBy, usercopy};
 
 use crate::joined;
 use crate::raw::or_minus_one;
 use crate::scratch::Scratch;
 use crate::structure::{give, take};
+use crate::trace;
 
 /// Operations that are copied to the stack: Linux's default for the most.
 const ON_STACK: usize = 500;
@@ -25,7 +27,11 @@ const ON_STACK: usize = 500;
 /// None: it takes no pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn semget(key: libc::key_t, nsems: c_int, flags: c_int) -> c_int {
-    or_minus_one(joined::facility().and_then(|facility| facility.semget(key, nsems, flags)))
+    trace::call(
+        Call::Semget,
+        [key as usize, nsems as usize, flags as usize, 0, 0],
+        || or_minus_one(joined::facility().and_then(|facility| facility.semget(key, nsems, flags))),
+    )
 }
 
 /// semop(2).
@@ -34,7 +40,9 @@ pub unsafe extern "C" fn semget(key: libc::key_t, nsems: c_int, flags: c_int) ->
 /// None of its own: a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn semop(id: c_int, operations: *mut c_void, count: usize) -> c_int {
-    or_minus_one(operate(id, operations as usize, count, None).map(|()| 0))
+    trace::call(Call::Semop, [id as usize, operations as usize, count, 0, 0], || {
+        or_minus_one(operate(id, operations as usize, count, None).map(|()| 0))
+    })
 }
 
 /// semtimedop(2).
@@ -43,11 +51,14 @@ pub unsafe extern "C" fn semop(id: c_int, operations: *mut c_void, count: usize)
 /// None of its own: a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn semtimedop(id: c_int, operations: *mut c_void, count: usize, timeout: *const c_void) -> c_int {
-    let timeout = match timeout as usize {
-        0 => Ok(None),
-        address => take::<Timespec>(address).map(Some),
-    };
-    or_minus_one(timeout.and_then(|timeout| operate(id, operations as usize, count, timeout).map(|()| 0)))
+    let arguments = [id as usize, operations as usize, count, timeout as usize, 0];
+    trace::call(Call::Semtimedop, arguments, || {
+        let timeout = match timeout as usize {
+            0 => Ok(None),
+            address => take::<Timespec>(address).map(Some),
+        };
+        or_minus_one(timeout.and_then(|timeout| operate(id, operations as usize, count, timeout).map(|()| 0)))
+    })
 }
 
 #[inline]
@@ -87,15 +98,18 @@ fn operate_many(id: c_int, operations: usize, count: usize, timeout: Option<Time
 /// `argument` is what the command wants; a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn semctl(id: c_int, num: c_int, command: c_int, argument: usize) -> c_int {
-    let asked = match command {
-        GETVAL => Asked::Value,
-        GETPID => Asked::Pid,
-        GETNCNT => Asked::WaitingForMore,
-        GETZCNT => Asked::WaitingForZero,
-        // SAFETY: the caller's promise.
-        _ => return or_minus_one(unsafe { control(id, num, command, argument) }),
-    };
-    or_minus_one(joined::facility().and_then(|facility| facility.sem_ask(id, num, asked)))
+    let arguments = [id as usize, num as usize, command as usize, argument, 0];
+    trace::call(Call::Semctl, arguments, || {
+        let asked = match command {
+            GETVAL => Asked::Value,
+            GETPID => Asked::Pid,
+            GETNCNT => Asked::WaitingForMore,
+            GETZCNT => Asked::WaitingForZero,
+            // SAFETY: the caller's promise.
+            _ => return or_minus_one(unsafe { control(id, num, command, argument) }),
+        };
+        or_minus_one(joined::facility().and_then(|facility| facility.sem_ask(id, num, asked)))
+    })
 }
 
 /// # Safety

@@ -7,11 +7,13 @@ use core::ffi::{c_int, c_void};
 use sysv_engine::abi::{
     IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, SHM_INFO, SHM_LOCK, SHM_STAT, SHM_STAT_ANY, SHM_UNLOCK, ShmidDs,
 };
+use sysv_engine::trace::Call;
 use sysv_engine::{Errno, PermChange, Result, Segments, StatBy};
 
 use crate::joined;
 use crate::raw::{or_map_failed, or_minus_one};
 use crate::structure::{give, take};
+use crate::trace;
 
 /// shmget(2).
 ///
@@ -19,7 +21,9 @@ use crate::structure::{give, take};
 /// None: it takes no pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmget(key: libc::key_t, size: usize, flags: c_int) -> c_int {
-    or_minus_one(joined::facility().and_then(|facility| facility.shmget(key, size, flags)))
+    trace::call(Call::Shmget, [key as usize, size, flags as usize, 0, 0], || {
+        or_minus_one(joined::facility().and_then(|facility| facility.shmget(key, size, flags)))
+    })
 }
 
 /// shmat(2).
@@ -28,10 +32,16 @@ pub unsafe extern "C" fn shmget(key: libc::key_t, size: usize, flags: c_int) -> 
 /// With `SHM_REMAP`, whatever is mapped in the range is the caller's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmat(id: c_int, address: *const c_void, flags: c_int) -> *mut c_void {
-    or_map_failed(joined::facility().and_then(|facility| {
-        // SAFETY: the caller's promise.
-        unsafe { facility.shmat(id, address as usize, flags) }.map(|address| address as usize)
-    }))
+    trace::call(
+        Call::Shmat,
+        [id as usize, address as usize, flags as usize, 0, 0],
+        || {
+            or_map_failed(joined::facility().and_then(|facility| {
+                // SAFETY: the caller's promise.
+                unsafe { facility.shmat(id, address as usize, flags) }.map(|address| address as usize)
+            }))
+        },
+    )
 }
 
 /// shmdt(2).
@@ -40,10 +50,12 @@ pub unsafe extern "C" fn shmat(id: c_int, address: *const c_void, flags: c_int) 
 /// Nothing uses the attachment's memory afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmdt(address: *const c_void) -> c_int {
-    or_minus_one(joined::facility().and_then(|facility| {
-        // SAFETY: the caller's promise.
-        unsafe { facility.shmdt(address as usize) }.map(|()| 0)
-    }))
+    trace::call(Call::Shmdt, [address as usize, 0, 0, 0, 0], || {
+        or_minus_one(joined::facility().and_then(|facility| {
+            // SAFETY: the caller's promise.
+            unsafe { facility.shmdt(address as usize) }.map(|()| 0)
+        }))
+    })
 }
 
 /// shmctl(2).
@@ -52,8 +64,14 @@ pub unsafe extern "C" fn shmdt(address: *const c_void) -> c_int {
 /// `argument` is what the command wants; a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmctl(id: c_int, command: c_int, argument: *mut c_void) -> c_int {
-    // SAFETY: the caller's promise.
-    or_minus_one(unsafe { control(id, command, argument as usize) })
+    trace::call(
+        Call::Shmctl,
+        [id as usize, command as usize, argument as usize, 0, 0],
+        || {
+            // SAFETY: the caller's promise.
+            or_minus_one(unsafe { control(id, command, argument as usize) })
+        },
+    )
 }
 
 /// # Safety

@@ -24,7 +24,7 @@ const FORWARDED: [i32; 10] = [
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGTSTP, SIGCONT,
 ];
 
-type Signals = SignalsInfo<WithRawSiginfo>;
+pub(crate) type Signals = SignalsInfo<WithRawSiginfo>;
 
 /// Runs the program, waits for it, removes the namespace, and ends as the program did.
 pub(super) fn supervise(
@@ -33,17 +33,12 @@ pub(super) fn supervise(
     fail_on_leak: bool,
 ) -> Result<ExitCode, Refusal> {
     // From here on no signal that can be caught keeps the namespace from being removed.
-    let mut signals = catch().map_err(|e| Refusal::failed(format_args!("cannot catch signals: {e}")))?;
-    let child = command.spawn();
-    let mut child = child.map_err(|e| {
-        let name = command.get_program().to_owned();
-        not_started(&name, &e)
-    })?;
+    let mut signals = catch().map_err(Refusal::no_signals)?;
+    let mut child = spawn(&mut command)?;
     // A thread of its own, which ends with us. Without one, memory comes back with the program's next call.
     let watched = Namespace::clone(&namespace);
     let _ = thread::Builder::new().spawn(move || watch::watch(&watched, None));
-    let status = wait(&mut child, &mut signals);
-    let status = status.map_err(|e| Refusal::failed(format_args!("cannot wait for the program: {e}")))?;
+    let status = wait(&mut child, &mut signals).map_err(Refusal::not_waited_for)?;
 
     let left = leaks::find(&namespace).unwrap_or_else(|e| vec![e.to_string()]);
     drop(namespace);
@@ -54,8 +49,13 @@ pub(super) fn supervise(
     Ok(end_as(status, fail_on_leak && !left.is_empty()))
 }
 
+/// Starts the program.
+pub(crate) fn spawn(command: &mut Command) -> Result<Child, Refusal> {
+    command.spawn().map_err(|e| not_started(command.get_program(), &e))
+}
+
 /// Catches what is to be forwarded, except what is ignored: the program inherits that, and nohup(1) means it.
-fn catch() -> io::Result<Signals> {
+pub(crate) fn catch() -> io::Result<Signals> {
     let ignored = ignored_signals();
     let caught = FORWARDED.into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0);
     Signals::new(caught.chain([SIGCHLD]))
@@ -69,7 +69,7 @@ fn ignored_signals() -> u64 {
         .unwrap_or(0)
 }
 
-fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+pub(crate) fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
@@ -105,7 +105,7 @@ fn forward(child: &Child, number: i32, sent_by_a_process: bool) {
 }
 
 /// Ends this process as the program ended, so that whoever waits cannot tell the difference.
-fn end_as(status: ExitStatus, leaked: bool) -> ExitCode {
+pub(crate) fn end_as(status: ExitStatus, leaked: bool) -> ExitCode {
     if let Some(signal) = status.signal() {
         // Signals do not end a container's first process.
         if !getpid().is_init() {

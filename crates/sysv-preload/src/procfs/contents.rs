@@ -10,6 +10,7 @@ use sysv_engine::{Errno, Result, procfs};
 use super::{File, path};
 use crate::joined;
 use crate::raw::{Fd, syscall};
+use crate::trace;
 
 /// A descriptor for a program that opens `file` with these flags; `None` where the kernel's own answer stands.
 ///
@@ -17,7 +18,7 @@ use crate::raw::{Fd, syscall};
 /// Those of joining the namespace; `EACCES` for writing a limit without being the namespace's owner.
 pub(super) fn descriptor(file: File, flags: c_int) -> Option<Result<Fd>> {
     let reading = flags & libc::O_ACCMODE == libc::O_RDONLY;
-    if flags & (libc::O_PATH | libc::O_DIRECTORY) != 0 {
+    if flags & (libc::O_PATH | libc::O_DIRECTORY) != 0 || trace::is_of_the_kernel() {
         return None;
     }
     match file {
