@@ -18,7 +18,7 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// A new board, inherited by every process forked from here. It stays until the process ends.
+    /// A new board, inherited by every process forked from here. It stays until the process ends or [`free`](Board::free)s it.
     pub(crate) fn new() -> &'static Board {
         // SAFETY: a new shared mapping, large enough, zeroed, of atomics only.
         unsafe {
@@ -33,5 +33,14 @@ impl Board {
             assert_ne!(at, libc::MAP_FAILED, "no memory for a board");
             &*at.cast::<Board>()
         }
+    }
+
+    /// Gives its memory back in this process.
+    ///
+    /// # Safety
+    /// The process must not use it any more.
+    pub(crate) unsafe fn free(&'static self) {
+        // SAFETY: mapped by `new`; the caller's promise.
+        unsafe { libc::munmap(core::ptr::from_ref(self).cast_mut().cast(), size_of::<Board>()) };
     }
 }

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: endurance kill-points [--sample POINTS] [--seed SEED] [--jobs N] [--quick] [OPERATION…]
-       endurance lies [--images IMAGES] [--seed SEED] [--jobs N] [--liar]
+       endurance lies [--images IMAGES] [--seed SEED] [--jobs N] [--liar] [segments|sets|queues…]
+       endurance lies IMAGE-FILE…
        endurance takeover [--sample TIMES]
        endurance storm [--seconds SECONDS] [--workers N] [--seed SEED]
 ";
@@ -76,12 +77,20 @@ fn main() -> ExitCode {
             seed: options.seed,
             workers: options.workers,
         }),
-        "lies" => lies::run(&lies::Plan {
-            images: options.images,
-            seed: options.seed,
-            jobs: options.jobs,
-            liar: options.liar,
-        }),
+        "lies" => match mechanisms(&options.names) {
+            Some(mechanisms) => lies::run(&lies::Plan {
+                images: options.images,
+                seed: options.seed,
+                jobs: options.jobs,
+                liar: options.liar,
+                mechanisms,
+            }),
+            // All of them, also after one that did harm.
+            None => options
+                .names
+                .iter()
+                .fold(true, |all, name| lies::replay(name.as_ref()) && all),
+        },
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -100,6 +109,14 @@ struct Options {
     workers: usize,
     liar: bool,
     names: Vec<String>,
+}
+
+/// The mechanisms with these names, all if there are none; `None` if one is a file's.
+fn mechanisms(names: &[String]) -> Option<Vec<lies::Mechanism>> {
+    if names.is_empty() {
+        return Some(lies::Mechanism::ALL.to_vec());
+    }
+    names.iter().map(|name| lies::Mechanism::named(name)).collect()
 }
 
 /// A number, decimal or with `0x`.

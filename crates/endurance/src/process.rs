@@ -40,6 +40,25 @@ impl Process {
         status
     }
 
+    /// What the kernel says that it does: for the report on one that hangs.
+    pub(crate) fn occupation(&self) -> String {
+        let read = |file: &str| {
+            let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
+            text.trim().to_owned()
+        };
+        let stat = read("stat");
+        let figures: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let figure = |n: usize| figures.get(n).copied().unwrap_or("?");
+        format!(
+            "state {}, {} ticks of its own and {} of the kernel's, waits in {}, system call {}",
+            figure(0),
+            figure(11),
+            figure(12),
+            read("wchan"),
+            read("syscall")
+        )
+    }
+
     /// Its wait status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<i32> {
         let mut status = 0;

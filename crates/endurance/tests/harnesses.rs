@@ -50,8 +50,8 @@ fn processes_killed_at_random_lose_nothing() {
 }
 
 #[test]
-fn lies_in_the_table_harm_nobody() {
-    endurance(&["lies", "--images", "200000"]);
+fn lies_in_the_shared_memory_harm_nobody() {
+    endurance(&["lies", "--images", "120000"]);
 }
 
 #[test]

@@ -25,10 +25,12 @@ struct Thread {
     depth: AtomicU32,
     /// Whether a signal waits for their end.
     deferred: AtomicU32,
-    /// The signals that the thread had blocked when they were deferred.
+    /// The signals that the thread had blocked when they were deferred, or when the outermost section blocked all.
     mask: AtomicU64,
     /// Counts the program's handlers that were entered on the thread.
     handled: AtomicU64,
+    /// Whether the outermost section blocked all signals at the kernel.
+    blocked: AtomicU32,
 }
 
 // A thread-local variable without the standard library: zeroed memory in every thread's static block.
@@ -38,13 +40,13 @@ core::arch::global_asm!(
     ".hidden sysv_critical_thread",
     ".globl sysv_critical_thread",
     ".type sysv_critical_thread, @object",
-    ".size sysv_critical_thread, 24",
+    ".size sysv_critical_thread, 32",
     "sysv_critical_thread:",
-    ".zero 24",
+    ".zero 32",
     ".popsection",
 );
 
-const _: () = assert!(size_of::<Thread>() == 24);
+const _: () = assert!(size_of::<Thread>() == 32);
 
 #[inline(always)]
 fn thread() -> &'static Thread {
@@ -62,36 +64,33 @@ fn thread() -> &'static Thread {
     }
 }
 
-/// A critical section of the calling thread, which ends on drop.
-pub(crate) struct Section {
-    /// What to restore where signals had to be blocked at the kernel.
-    blocked: Option<SignalMask>,
-}
+/// A critical section of the calling thread, which ends on drop. Sections nest, and may end in another sequence than that
+/// in which they began: what counts is the end of the last.
+pub(crate) struct Section(());
 
 impl Section {
     /// Begins a critical section.
     #[inline]
     pub(crate) fn enter() -> Section {
-        if HANDLERS_DEFER.load(Relaxed) {
-            let depth = &thread().depth;
-            depth.store(depth.load(Relaxed) + 1, Relaxed);
-            // A handler of this thread sees the depth before anything that the section does.
-            compiler_fence(SeqCst);
-            Section { blocked: None }
-        } else {
-            Section {
-                blocked: Some(SignalMask::block_all()),
-            }
+        let thread = thread();
+        let depth = thread.depth.load(Relaxed);
+        if depth == 0 && !HANDLERS_DEFER.load(Relaxed) {
+            thread.mask.store(SignalMask::block_all().word(), Relaxed);
+            thread.blocked.store(1, Relaxed);
         }
+        thread.depth.store(depth + 1, Relaxed);
+        // A handler of this thread sees the depth before anything that the section does.
+        compiler_fence(SeqCst);
+        Section(())
     }
-}
 
-impl Section {
     /// Whether a signal for which the program has a handler came since the section began, and waits for its end.
     pub(crate) fn is_interrupted(&self) -> bool {
-        match self.blocked {
-            Some(mask) => mask.admits_handled_signal(),
-            None => thread().deferred.load(Relaxed) != 0,
+        let thread = thread();
+        if thread.blocked.load(Relaxed) != 0 {
+            SignalMask::from_word(thread.mask.load(Relaxed)).admits_handled_signal()
+        } else {
+            thread.deferred.load(Relaxed) != 0
         }
     }
 }
@@ -99,18 +98,13 @@ impl Section {
 impl Drop for Section {
     #[inline]
     fn drop(&mut self) {
-        match self.blocked {
-            Some(mask) => mask.restore(),
-            None => {
-                let thread = thread();
-                compiler_fence(SeqCst);
-                let depth = thread.depth.load(Relaxed).saturating_sub(1);
-                thread.depth.store(depth, Relaxed);
-                compiler_fence(SeqCst);
-                if depth == 0 && thread.deferred.load(Relaxed) != 0 {
-                    let_in(thread);
-                }
-            }
+        let thread = thread();
+        compiler_fence(SeqCst);
+        let depth = thread.depth.load(Relaxed).saturating_sub(1);
+        thread.depth.store(depth, Relaxed);
+        compiler_fence(SeqCst);
+        if depth == 0 && (thread.deferred.load(Relaxed) | thread.blocked.load(Relaxed)) != 0 {
+            let_in(thread);
         }
     }
 }
@@ -119,6 +113,7 @@ impl Drop for Section {
 #[cold]
 fn let_in(thread: &Thread) {
     thread.deferred.store(0, Relaxed);
+    thread.blocked.store(0, Relaxed);
     SignalMask::from_word(thread.mask.load(Relaxed)).restore();
 }
 
@@ -168,8 +163,12 @@ pub(crate) fn handlers_run() -> u64 {
 mod tests {
     use super::*;
 
+    /// Tests that change or rely on `HANDLERS_DEFER` take turns.
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
     #[test]
     fn a_signal_waits_for_the_end_of_the_outermost_section() {
+        let _turn = TURN.lock();
         std::thread::spawn(|| {
             handlers_defer();
             let mut mask = 0;
@@ -187,6 +186,24 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    /// Lies found it: a section that began inside another and outlived it, as when a lock is given back and somebody is to be
+    /// woken then, found all signals blocked, and left them so for good. No wait could be interrupted after that.
+    #[test]
+    fn signals_come_in_again_at_the_end_of_the_section_that_ends_last() {
+        let _turn = TURN.lock();
+        let blocked = std::thread::spawn(|| {
+            let before = SignalMask::block_all();
+            before.restore();
+            let first = Section::enter();
+            let second = Section::enter();
+            drop(first);
+            assert_eq!(SignalMask::block_all().word() & 1, 1, "the second section goes on");
+            drop(second);
+            SignalMask::block_all().word() & !before.word()
+        });
+        assert_eq!(blocked.join().unwrap(), 0);
     }
 
     #[test]

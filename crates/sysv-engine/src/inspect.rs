@@ -12,7 +12,10 @@ use crate::lock::Tag;
 use crate::member::Member;
 use crate::registry::{Phase, Slot};
 use crate::segment;
-use crate::table::{ATTACHMENTS, Header, Links, PROCESSES, RegistryHeader, SEGMENTS, SegmentSlot, Table};
+use crate::table::{
+    ATTACHMENTS, Header, Links, PROCESSES, QUEUES, QueueSlot, RegistryHeader, RegistryIndex, SEGMENTS, SETS,
+    SegmentSlot, SetSlot, Table,
+};
 
 /// Where the parts of the table are, in bytes from its start, for whoever wants to spoil them.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,22 @@ pub struct Layout {
     pub segments: (usize, usize),
     /// First attach record, and their size.
     pub attachments: (usize, usize),
+    /// The three registries, in the order segments, sets, queues.
+    pub registries: [RegistryPlaces; 3],
 }
+
+/// Where a mechanism's parts of the table are.
+#[derive(Clone, Copy, Debug)]
+pub struct RegistryPlaces {
+    /// Its header, and how long that is.
+    pub header: (usize, usize),
+    /// Its index, and how long that is: a bit for each slot in use, a bit for each doomed one, the buckets of keys.
+    pub index: (usize, usize),
+    /// First slot, and their size.
+    pub slots: (usize, usize),
+}
+
+const REGISTRY: usize = size_of::<RegistryHeader>();
 
 /// The layout of this build.
 pub const LAYOUT: Layout = Layout {
@@ -42,7 +60,54 @@ pub const LAYOUT: Layout = Layout {
     processes: (offset_of!(Table, processes), size_of::<crate::table::ProcessRecord>()),
     segments: (offset_of!(Table, segments), size_of::<SegmentSlot>()),
     attachments: (offset_of!(Table, attachments), size_of::<crate::table::AttachRecord>()),
+    registries: [
+        RegistryPlaces {
+            header: (offset_of!(Header, segments), REGISTRY),
+            index: (
+                offset_of!(Table, segment_index),
+                size_of::<RegistryIndex<{ SEGMENTS / 64 }>>(),
+            ),
+            slots: (offset_of!(Table, segments), size_of::<SegmentSlot>()),
+        },
+        RegistryPlaces {
+            header: (offset_of!(Header, sets), REGISTRY),
+            index: (offset_of!(Table, set_index), size_of::<RegistryIndex<{ SETS / 64 }>>()),
+            slots: (offset_of!(Table, sets), size_of::<SetSlot>()),
+        },
+        RegistryPlaces {
+            header: (offset_of!(Header, queues), REGISTRY),
+            index: (
+                offset_of!(Table, queue_index),
+                size_of::<RegistryIndex<{ QUEUES / 64 }>>(),
+            ),
+            slots: (offset_of!(Table, queues), size_of::<QueueSlot>()),
+        },
+    ],
 };
+
+/// A run of records of one kind in a file: where the first is, and the size of each.
+pub type Records = (usize, usize);
+
+/// Where a set's file has its parts.
+#[derive(Clone, Copy, Debug)]
+pub struct SetFile {
+    /// The head.
+    pub head: Records,
+    /// The semaphores.
+    pub semaphores: Records,
+    /// The cells of those who wait.
+    pub cells: Records,
+    /// What processes owe.
+    pub undos: Records,
+}
+
+/// The parts of the file of a set of `nsems` semaphores.
+pub fn set_file(nsems: usize) -> SetFile {
+    crate::semaphore::places(nsems)
+}
+
+/// Where a queue's file has its parts: the header, the waiters' records, and from where on the pieces.
+pub const QUEUE_FILE: (Records, Records, usize) = crate::queue::PLACES;
 
 /// The word by which locks and attach records name the calling process.
 pub fn own_tag(engine: &Engine) -> u32 {

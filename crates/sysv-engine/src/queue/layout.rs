@@ -23,6 +23,13 @@ pub(crate) const WAITERS: usize = 4096;
 /// Bytes of header and waiter records.
 pub(crate) const WINDOW: usize = size_of::<Window>();
 
+/// Header, waiter records, and where the pieces begin.
+pub(crate) const PLACES: ((usize, usize), (usize, usize), usize) = (
+    (0, size_of::<Header>()),
+    (core::mem::offset_of!(Window, waiters), size_of::<Waiter>()),
+    WINDOW,
+);
+
 /// The heap's granule, in bytes: blocks are whole units.
 pub(crate) const UNIT: usize = 64;
 /// Units of the heap's first chunk; each following chunk ends at twice its predecessor's end.

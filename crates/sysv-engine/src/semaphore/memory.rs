@@ -46,6 +46,17 @@ pub(super) const fn layout(nsems: usize) -> Layout {
     Layout { waiters, undos, length }
 }
 
+/// Where the parts are in the file of a set of so many semaphores.
+pub(crate) fn places(nsems: usize) -> crate::inspect::SetFile {
+    let layout = layout(nsems);
+    crate::inspect::SetFile {
+        head: (0, size_of::<SetHead>()),
+        semaphores: (SEMAPHORES_AT, size_of::<Semaphore>()),
+        cells: (layout.waiters, size_of::<Cell>()),
+        undos: (layout.undos, size_of::<UndoRecord>()),
+    }
+}
+
 /// One slot's mapping in this process.
 struct Mapping {
     /// The set's sequence number + 1; 0 for none.
