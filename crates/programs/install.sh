@@ -13,6 +13,12 @@ need perl perl
 need ipcs util-linux-extra # where lsipc and its kin have a package of their own
 need sysctl procps
 need php php-cli
+need stress-ng stress-ng
+need fakeroot-sysv fakeroot
+[[ -x /usr/sbin/apache2 ]] || packages+=(apache2-bin)
+need ab apache2-utils
+need Xvfb xvfb
+need x11perf x11-apps
 [[ -x /usr/lib/postgresql/15/bin/pgbench ]] || packages+=(postgresql-15)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-/// How many identifiers are used up first, so that none of those that follow is a number that a program prints for
+/// How many identifiers of each mechanism are used up first, so that none of those that follow is a number that a program prints for
 /// another reason.
 const USED_UP: usize = 1000;
 
@@ -74,10 +74,17 @@ fn enter_new(is_root: bool) -> io::Result<()> {
         std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
     }
     for _ in 0..USED_UP {
-        // SAFETY: the segment is nobody else's, and IPC_RMID takes no buffer.
+        // SAFETY: the objects are nobody else's, and IPC_RMID takes no buffer.
         let removed = unsafe {
-            let id = libc::shmget(libc::IPC_PRIVATE, 1, 0o600);
-            id >= 0 && libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) == 0
+            let segment = libc::shmget(libc::IPC_PRIVATE, 1, 0o600);
+            let set = libc::semget(libc::IPC_PRIVATE, 1, 0o600);
+            let queue = libc::msgget(libc::IPC_PRIVATE, 0o600);
+            segment >= 0
+                && set >= 0
+                && queue >= 0
+                && libc::shmctl(segment, libc::IPC_RMID, std::ptr::null_mut()) == 0
+                && libc::semctl(set, 0, libc::IPC_RMID) == 0
+                && libc::msgctl(queue, libc::IPC_RMID, std::ptr::null_mut()) == 0
         };
         if !removed {
             return Err(io::Error::last_os_error());
