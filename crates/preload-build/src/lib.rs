@@ -49,9 +49,11 @@ fn build(crate_type: &str, options: &[&str], built: &str, wanted: &str) -> PathB
     }
     println!("cargo::rerun-if-changed={}", crates.join("../Cargo.toml").display());
 
-    // A target directory of its own, because cargo has locked the one that this script runs for.
+    // A target directory of its own, because cargo has locked the one that this script runs for; one for all scripts of a
+    // build, which cargo locks in turn. `OUT_DIR` is `<target directory>/<profile>/build/<package>/out`.
     let out = PathBuf::from(variable("OUT_DIR"));
-    let (target, target_dir) = (variable("TARGET"), out.join("libsysv"));
+    let profile = out.ancestors().nth(3).unwrap_or(&out);
+    let (target, target_dir) = (variable("TARGET"), profile.join("libsysv"));
     let mut cargo = Command::new(variable("CARGO"));
     cargo
         .args([
