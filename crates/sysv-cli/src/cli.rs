@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::RUN_FAILED;
-use crate::{create, demo, gc, limits, ls, namespace, read, rm, run, set, show, trace, write};
+use crate::{completions, create, demo, gc, limits, ls, namespace, read, rm, run, set, show, trace, write};
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 if all went well, 1 if something did not, 2 if the command line is wrong. `sysv run` and `sysv trace` exit \
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Limits(limits::Arguments),
     Namespace(namespace::Arguments),
     Demo(demo::Arguments),
+    Completions(completions::Arguments),
+    Manual(completions::ManualArguments),
 }
 
 /// Prints help, the version, or what is wrong with the command line.

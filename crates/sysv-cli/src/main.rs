@@ -1,6 +1,7 @@
 //! `sysv`: run programs on System V IPC in user space, and show, make, change and remove its objects.
 
 mod cli;
+mod completions;
 mod create;
 mod demo;
 mod duration;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
         Command::Limits(arguments) => ("limits", limits::limits(&arguments)),
         Command::Namespace(arguments) => ("namespace", namespace::namespace(&arguments)),
         Command::Demo(arguments) => ("demo", demo::demo(&arguments)),
+        Command::Completions(arguments) => ("completions", completions::completions(&arguments)),
+        Command::Manual(arguments) => ("manual", completions::manual(&arguments)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

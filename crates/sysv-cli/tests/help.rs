@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use place::{Place, complains, succeeds, sysv};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "trace",
     "ls",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 13] = [
     "limits",
     "namespace",
     "demo",
+    "completions",
+    "manual",
 ];
 
 fn golden(name: &str, arguments: &[&str]) {
@@ -61,6 +63,8 @@ fn every_command_is_in_the_help() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty());
+    // A description that goes on in the next line is indented further.
+    let listed = listed.filter(|line| !line.starts_with("   "));
     let listed: Vec<&str> = listed.filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(listed, [&COMMANDS[..], &["help"]].concat());
 }
@@ -92,6 +96,45 @@ fn a_wrong_command_line_is_status_2_or_125_for_run() {
     ] {
         complains(125, with(wrong));
     }
+}
+
+#[test]
+fn every_shell_gets_a_script_with_every_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let mut command = sysv();
+        command.args(["completions", shell]);
+        let script = succeeds(command);
+        for command in COMMANDS {
+            assert!(script.contains(command), "{command} for {shell}");
+        }
+    }
+    let script = |text: &str| {
+        let mut command = std::process::Command::new("bash");
+        command.args([
+            "-c",
+            &format!(r#"source <("$0" completions bash) && {text}"#),
+            env!("CARGO_BIN_EXE_sysv"),
+        ]);
+        succeeds(command)
+    };
+    let completed = script(r#"COMP_WORDS=(sysv tr); COMP_CWORD=1; _sysv sysv tr sysv; echo "${COMPREPLY[@]}""#);
+    assert_eq!(completed, "trace\n");
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_command() {
+    let place = Place::new();
+    let directory = place.path("man1");
+    place.prints(&["manual", directory.to_str().unwrap()]);
+    for name in COMMANDS
+        .map(|command| format!("sysv-{command}"))
+        .iter()
+        .chain([&"sysv".to_owned()])
+    {
+        let page = std::fs::read_to_string(directory.join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{name}");
+    }
+    place.complains(1, &["manual", "/proc/nowhere"]);
 }
 
 #[test]
