@@ -32,11 +32,17 @@ pub(crate) fn changed() {
     KNOWN_UID.store(0, Release);
 }
 
+#[inline]
 fn effective_user() -> u32 {
     let known = KNOWN_UID.load(Acquire);
     if known & KNOWN != 0 {
         return known as u32;
     }
+    ask_effective_user()
+}
+
+#[cold]
+fn ask_effective_user() -> u32 {
     let uid = sys::geteuid();
     if CHANGES_ARE_ANNOUNCED.load(Relaxed) {
         KNOWN_UID.store(u64::from(uid) | KNOWN, Release);
@@ -69,6 +75,7 @@ pub(crate) struct Ownership {
 }
 
 impl Caller {
+    #[inline]
     pub(crate) fn current() -> Caller {
         Caller {
             uid: effective_user(),
@@ -114,8 +121,15 @@ impl Caller {
     ///
     /// Owner and creator fall into the first class, their groups into the second; a class's bits count even where
     /// a later class would grant more.
+    #[inline]
     pub(crate) fn permits(&self, object: &Ownership, requested: u32) -> bool {
-        let requested = requested >> 6 | requested >> 3 | requested;
+        let wanted = (requested >> 6 | requested >> 3 | requested) & 0o7;
+        self.owns(object) && wanted & !(object.mode >> 6) == 0 || self.permits_otherwise(object, wanted)
+    }
+
+    /// As [`permits`](Self::permits), where the owner's digit is not the answer.
+    #[cold]
+    fn permits_otherwise(&self, object: &Ownership, wanted: u32) -> bool {
         let granted = if self.owns(object) {
             object.mode >> 6
         } else if self.in_group(object.cgid) || self.in_group(object.gid) {
@@ -123,7 +137,7 @@ impl Caller {
         } else {
             object.mode
         };
-        requested & !granted & 0o7 == 0 || self.capable(CAP_IPC_OWNER)
+        wanted & !granted == 0 || self.capable(CAP_IPC_OWNER)
     }
 
     /// Whether `IPC_SET` and `IPC_RMID` are allowed.
@@ -132,6 +146,7 @@ impl Caller {
     }
 
     /// Whether the process is the object's owner or creator.
+    #[inline]
     pub(crate) fn owns(&self, object: &Ownership) -> bool {
         self.uid == object.uid || self.uid == object.cuid
     }

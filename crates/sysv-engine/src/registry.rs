@@ -174,9 +174,10 @@ impl<'t, S: Slot> Registry<'t, S> {
         i32::from(state.sequence) * IPCMNI + self.first_index + index as i32
     }
 
-    /// The slot that an index of `SHM_STAT` and its kin names, or the index part of an identifier.
+    /// The slot that an index of `SHM_STAT` and its kin names, or the index part of an identifier: not negative.
+    #[inline]
     fn slot_of_index(&self, index: i32) -> Result<(usize, &'t S)> {
-        let number = usize::try_from(index % IPCMNI - self.first_index).map_err(|_| Errno::EINVAL)?;
+        let number = ((index as u32 % IPCMNI as u32) as usize).wrapping_sub(self.first_index as usize);
         Ok((number, self.slots.get(number).ok_or(Errno::EINVAL)?))
     }
 
@@ -184,6 +185,7 @@ impl<'t, S: Slot> Registry<'t, S> {
     ///
     /// # Errors
     /// `EINVAL` if there is none.
+    #[inline]
     pub(crate) fn find_index(&self, id: i32) -> Result<(usize, &'t S, State)> {
         if id < 0 {
             return Err(Errno::EINVAL);
@@ -205,9 +207,10 @@ impl<'t, S: Slot> Registry<'t, S> {
     /// # Errors
     /// `EINVAL` if there is none: "shmid is not a valid identifier". Linux answers `EIDRM` only while a removal is in
     /// progress on another processor.
+    #[inline]
     pub(crate) fn find_id(&self, id: i32) -> Result<(usize, &'t S, State)> {
         let found = self.find_index(id)?;
-        if i32::from(found.2.sequence) == id / IPCMNI {
+        if u32::from(found.2.sequence) == id as u32 / IPCMNI as u32 {
             Ok(found)
         } else {
             Err(Errno::EINVAL)
@@ -270,6 +273,7 @@ impl<'t, S: Slot> Registry<'t, S> {
             .take_while(move |&number| number < end)
     }
 
+    #[inline]
     fn bit(&self, bits: &[AtomicU64], number: usize) -> bool {
         bits.get(number / 64)
             .is_some_and(|word| word.load(Relaxed) >> (number % 64) & 1 == 1)
