@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use conformance::process::pause;
 use conformance::semaphores::{Set, Sets, handle, processor_time, sembuf};
-use conformance::{Child, Facility, Subject, trial};
+use conformance::{Child, Subject};
 use sysv_engine::abi::{IPC_NOWAIT, SEM_UNDO, SEMVMX, Sembuf};
 use sysv_engine::{Errno, Result};
 
@@ -74,12 +74,7 @@ fn a_waiters_operations_are_done_by_the_time_the_release_returns(subject: &Subje
     }
 }
 
-/// Known gap: on a busy machine the engine at times serves a later waiter of several operations first. Until that is found,
-/// only the kernel is held to the order of several.
 fn waiters_are_served_in_order_of_arrival(subject: &Subject) {
-    if subject.facility() != Facility::Kernel {
-        return trial::note("skipped: the engine does not always keep the order of arrival of multi-semaphore waits");
-    }
     let sets = Sets::of(subject);
     let set = sets.set(2);
     let mut children = Vec::new();

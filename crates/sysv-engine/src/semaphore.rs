@@ -6,10 +6,12 @@
 //! semaphores stand in the table, and the file is made for the first process that waits or uses `SEM_UNDO`.
 //!
 //! One operation on one semaphore that nobody waits for is one compare-and-swap ([`operate`]). Everything else happens
-//! under the set's lock ([`locked`]), and what changes more than one word goes through an intent ([`commit`]).
+//! under the set's lock ([`locked`]), and what changes more than one word goes through an intent ([`commit`], and [`brief`]
+//! for the common case).
 //!
 //! Lock order: after a registry's lock. No two sets' locks are held at once.
 
+mod brief;
 mod commit;
 mod control;
 mod dead;
@@ -22,6 +24,7 @@ mod serve;
 mod undo;
 mod wait;
 mod waiters;
+mod watch;
 mod word;
 
 pub(crate) use control::{ask, count, limits, remove, set, set_value, set_values, stat, usage, values};

@@ -575,6 +575,30 @@ fn set_limit(which: libc::__rlimit_resource_t, limit: libc::rlimit) -> Result<()
     unsafe { syscall!(SYS_setrlimit, which, &raw const limit) }.map(drop)
 }
 
+// The C library's `__libc_single_threaded`, where it has one (glibc 2.32 and later): its address, or null.
+core::arch::global_asm!(
+    ".pushsection .data.rel.ro.sysv_single_threaded, \"aw\", @progbits",
+    ".weak __libc_single_threaded",
+    ".balign 8",
+    ".globl sysv_single_threaded",
+    ".hidden sysv_single_threaded",
+    ".type sysv_single_threaded, @object",
+    ".size sysv_single_threaded, 8",
+    "sysv_single_threaded:",
+    "    .quad __libc_single_threaded",
+    ".popsection",
+);
+
+/// Whether the process certainly has no other thread. Only a thread itself can end that, by making another.
+#[inline]
+pub(crate) fn is_single_threaded() -> bool {
+    unsafe extern "C" {
+        static sysv_single_threaded: *const u8;
+    }
+    // SAFETY: the linker has put the variable's address there; nobody writes the variable while there is one thread.
+    unsafe { !sysv_single_threaded.is_null() && sysv_single_threaded.read_volatile() != 0 }
+}
+
 /// How many processors this thread may run on.
 pub(crate) fn processors() -> u32 {
     let mut mask = [0u64; 128];

@@ -246,7 +246,10 @@ pub(crate) struct SetHead {
     pub waiters: PoolHeader,
     /// Undo records.
     pub undos: PoolHeader,
-    _pad2: [AtomicU64; 2],
+    /// The cells + 1 of the waiters who look for the dead on behalf of all; 0 for none.
+    pub watchers: [AtomicU16; 2],
+    _pad2: AtomicU32,
+    _pad3: AtomicU64,
 }
 
 /// One semaphore.

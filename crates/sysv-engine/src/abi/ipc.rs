@@ -38,6 +38,13 @@ pub struct Timespec {
     pub nsec: i64,
 }
 
+impl Timespec {
+    /// Whether it is a length of time.
+    pub(crate) fn is_valid(self) -> bool {
+        self.sec >= 0 && (0..1_000_000_000).contains(&self.nsec)
+    }
+}
+
 /// `struct ipc_perm`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

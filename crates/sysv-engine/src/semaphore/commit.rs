@@ -16,9 +16,9 @@ use crate::lock::Tag;
 use crate::table::Semaphore;
 
 /// `next` holds a value.
-const STAGED: u16 = 1 << 15;
+pub(super) const STAGED: u16 = 1 << 15;
 /// `intent` is armed.
-const ARMED: u32 = 1 << 31;
+pub(super) const ARMED: u32 = 1 << 31;
 /// `serving`: the waiter's operations are taken back, not done.
 const TAKEN_BACK: u32 = 1 << 31;
 
@@ -46,6 +46,7 @@ pub(super) struct Party {
 }
 
 /// The value after an operation, or why there is none.
+#[inline]
 fn operate(value: i32, operation: &Sembuf) -> Outcome {
     let op = i32::from(operation.op);
     if op == 0 && value != 0 || value + op < 0 {
@@ -62,10 +63,10 @@ fn operate(value: i32, operation: &Sembuf) -> Outcome {
     }
 }
 
-fn freeze(semaphore: &Semaphore) -> i32 {
-    let word = Word(semaphore.word.fetch_or(FROZEN, AcqRel));
-    semaphore.next.store(STAGED | word.value() as u16, Relaxed);
-    word.value()
+/// Keeps everybody from swapping the word, and returns the value.
+#[inline]
+pub(super) fn freeze(semaphore: &Semaphore) -> i32 {
+    Word(semaphore.word.fetch_or(FROZEN, AcqRel)).value()
 }
 
 impl LockedSet<'_> {
@@ -133,6 +134,7 @@ impl LockedSet<'_> {
         }
     }
 
+    #[inline]
     fn stage(&self, operation: &Sembuf, tag: Tag) -> Outcome {
         let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
             return Outcome::Failed(Errno::EFBIG);
@@ -149,7 +151,7 @@ impl LockedSet<'_> {
         }
         let op = i32::from(operation.op);
         if i32::from(operation.flg) & SEM_UNDO != 0 {
-            let Some(record) = self.undo_of(operation.num, tag) else {
+            let Some((_, record)) = self.undo_of(operation.num, tag) else {
                 return Outcome::Failed(Errno::ENOMEM);
             };
             let adjustment = record.coming() - op;
@@ -168,7 +170,7 @@ impl LockedSet<'_> {
             return;
         };
         if i32::from(operation.flg) & SEM_UNDO != 0
-            && let Some(record) = self.undo_of(operation.num, tag)
+            && let Some((_, record)) = self.undo_of(operation.num, tag)
         {
             record.unstage();
         }
@@ -198,10 +200,10 @@ impl LockedSet<'_> {
         };
         let mut flags = semaphore.word.load(Relaxed) & (HELD | OWED);
         if i32::from(operation.flg) & SEM_UNDO != 0
-            && let Some(record) = self.undo_of(operation.num, tag)
+            && let Some((index, record)) = self.undo_of(operation.num, tag)
         {
             record.settle();
-            flags = self.undo_flags(operation.num);
+            flags = record.flags_in(semaphore, index);
         }
         carry_over(semaphore, last, flags);
     }
@@ -307,8 +309,10 @@ impl LockedSet<'_> {
         record.stage(0);
         self.commit(record.last(), 0);
         record.settle();
-        carry_over(semaphore, record.last(), self.undo_flags(number));
+        let flags = semaphore.word.load(Relaxed) & (HELD | OWED);
+        carry_over(semaphore, record.last(), flags);
         self.set.head.intent.store(0, Release);
+        self.refresh_owed(number);
     }
 
     /// Takes back what was done for a waiter that died before it noticed.
@@ -328,7 +332,7 @@ impl LockedSet<'_> {
             let value = (value - i32::from(operation.op)).clamp(0, SEMVMX);
             semaphore.next.store(STAGED | value as u16, Relaxed);
             if i32::from(operation.flg) & SEM_UNDO != 0
-                && let Some(record) = self.undo_of(operation.num, tag)
+                && let Some((_, record)) = self.undo_of(operation.num, tag)
             {
                 record.stage((record.coming() + i32::from(operation.op)).clamp(-SEMAEM - 1, SEMAEM));
             }
@@ -345,7 +349,7 @@ impl LockedSet<'_> {
 /// Gives a semaphore its staged value, and its flags about undo. May be done again: once `next` is clear, nothing is left
 /// to do but to thaw.
 #[inline]
-fn carry_over(semaphore: &Semaphore, last: Last, flags: u64) {
+pub(super) fn carry_over(semaphore: &Semaphore, last: Last, flags: u64) {
     let next = semaphore.next.load(Relaxed);
     if next & STAGED == 0 {
         return;

@@ -77,8 +77,9 @@ fn ask_locked(mut set: Set<'_>, number: u16, what: Asked) -> Result<i32> {
     }
     set.locked(|locked| {
         if locked.set.head.waiting.load(Relaxed) != 0 || locked.others_owe(number) {
-            locked.bury_the_dead(true);
+            locked.bury_the_dead();
         }
+        locked.refresh_owed(number);
         let word = Word(locked.set.semaphores[number as usize].word.load(Acquire));
         match what {
             Asked::Value => word.value(),
@@ -114,7 +115,7 @@ pub(crate) fn set_value(member: &Member, id: i32, num: i32, value: i32) -> Resul
     find(member, id, 0o222)?;
     let mut set = Set::find(member, id)?;
     set.locked(|locked| {
-        locked.bury_the_dead(true);
+        locked.bury_the_dead();
         locked.assign(number, value as u16, Last::of(member.identity()));
         slot.head.ctime.store(sys::now(), Relaxed);
         locked.serve_one(number);
@@ -142,7 +143,7 @@ pub(crate) fn values(member: &Member, id: i32, values: &mut [u16]) -> Result<()>
         return Ok(());
     }
     set.locked(|locked| {
-        locked.bury_the_dead(true);
+        locked.bury_the_dead();
         locked.snapshot(values);
     })
 }
@@ -158,7 +159,7 @@ pub(crate) fn set_values(member: &Member, id: i32, values: &[u16]) -> Result<()>
     }
     let mut set = Set::find(member, id)?;
     set.locked(|locked| {
-        locked.bury_the_dead(true);
+        locked.bury_the_dead();
         locked.assign_all(values, Last::of(member.identity()));
         slot.head.ctime.store(sys::now(), Relaxed);
         locked.serve_all();

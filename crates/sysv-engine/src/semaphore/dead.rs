@@ -8,30 +8,38 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use super::locked::{Denied, LockedSet};
 use super::memory::Set;
 use super::registry;
-use super::waiters::{DONE, Operations};
+use super::waiters::{DONE, NOTIFIED, Operations};
 use super::word::Last;
 use crate::lock::Tag;
 use crate::member::{Member, Private};
 use crate::registry::{BACKED, Phase};
 use crate::sys;
 
-/// Milliseconds between two looks for the dead by sleepers of one set.
-const DISTANCE: u64 = 15;
-
 impl LockedSet<'_> {
-    /// Makes the adjustments of dead processes and takes them out of the queues; `true` if there were any. Unless `now`,
-    /// only if nobody has looked for a while.
-    pub(super) fn bury_the_dead(&self, now: bool) -> bool {
-        if self.set.records.is_none() {
-            return false;
+    /// Makes the adjustments of dead processes and takes them out of the queues; `true` if there were any.
+    pub(super) fn bury_the_dead(&self) -> bool {
+        self.set.records.is_some() && self.bury(&|tag| !self.is_alive(tag))
+    }
+
+    /// Makes the adjustments of dead processes, and takes back what was done for waiters that died. Asks only after those whose
+    /// death would change something for others.
+    pub(super) fn look_for_the_dead(&self) {
+        self.set.head.looked_at.store(sys::monotonic_ms(), Relaxed);
+        let mut found = false;
+        let mut ask = |tag: Option<Tag>| found = found || tag.is_some_and(|tag| !self.is_alive(tag));
+        self.for_each_first_cell(&mut |_, cell, owner| {
+            if matches!(cell.state.load(Acquire), DONE | NOTIFIED) {
+                ask(owner);
+            }
+        });
+        self.for_each_undo_of_all(&mut |record, owner| {
+            if record.adjustment() != 0 {
+                ask(Some(owner));
+            }
+        });
+        if found {
+            self.bury_the_dead();
         }
-        let time = sys::monotonic_ms();
-        let looked_at = &self.set.head.looked_at;
-        if !now && time.wrapping_sub(looked_at.load(Relaxed)) < DISTANCE {
-            return false;
-        }
-        looked_at.store(time, Relaxed);
-        self.bury(&|tag| !self.is_alive(tag))
     }
 
     /// Whether a served waiter's operations only took: what they gave may have been taken by others since.
@@ -134,7 +142,7 @@ fn for_each_with_records(member: &Member, _private: &Private, each: &mut dyn FnM
 /// Settles what all dead processes left in all sets.
 pub(crate) fn sweep(member: &Member, private: &Private) {
     for_each_with_records(member, private, &mut |locked| {
-        locked.bury_the_dead(true);
+        locked.bury_the_dead();
     });
 }
 

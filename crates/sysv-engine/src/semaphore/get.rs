@@ -152,6 +152,9 @@ fn begin(set: &Set<'_>) -> Result<()> {
             word.store(0, Relaxed);
         }
     }
+    for watcher in &head.watchers {
+        watcher.store(0, Relaxed);
+    }
     head.otime.store(0, Relaxed);
     head.credit_at.store(0, Relaxed);
     head.owner.store(u32::from(set.sequence) + 1, Release);

@@ -145,13 +145,29 @@ impl<'s> LockedSet<'s> {
 }
 
 impl Drop for LockedSet<'_> {
+    #[inline]
     fn drop(&mut self) {
         lock::release(&self.set.head.lock);
-        // Killed before this, we leave sleepers to their own timeout.
-        if let Some(records) = self.set.records {
-            for &first in &self.wakes.get()[..self.wake_count.get()] {
-                sys::futex_wake(&records.cells[first as usize].state, 1);
-            }
+        if self.wake_count.get() > 0 {
+            self.wake_all();
+        }
+    }
+}
+
+impl LockedSet<'_> {
+    /// The lock has been given back. Killed before the end, we leave sleepers to those who watch.
+    #[cold]
+    fn wake_all(&self) {
+        let Some(records) = self.set.records else { return };
+        let mut missed = false;
+        for &first in &self.wakes.get()[..self.wake_count.get()] {
+            let cell = &records.cells[first as usize];
+            // Nobody sleeps there: it is just going to, or coming, or it was killed asleep.
+            missed |= sys::futex_wake(&cell.state, 1) == 0
+                && Tag::from_word(cell.owner.load(Relaxed)).is_some_and(|owner| !self.is_alive(owner));
+        }
+        if missed && let Ok(locked) = LockedSet::lock(self.set) {
+            locked.bury_the_dead();
         }
     }
 }

@@ -65,7 +65,12 @@ struct Mapping {
     pins: AtomicU32,
     base: AtomicUsize,
     length: AtomicUsize,
+    undo_hints: UndoHints,
 }
+
+/// Where the process found its undo record for a semaphore last, by the lowest bits of the semaphore's number. Any value
+/// will do: what is found there is checked.
+pub(super) type UndoHints = [AtomicU32; 4];
 
 /// The mappings of all slots: zeroed memory, made when the process first needs it.
 pub(crate) struct Mappings {
@@ -122,9 +127,15 @@ impl Mappings {
 struct Pin<'m>(&'m Mapping);
 
 impl<'m> Pin<'m> {
+    #[inline]
     fn new(mapping: &'m Mapping, sequence: u16) -> Option<Pin<'m>> {
         if mapping.owner.load(Relaxed) != u32::from(sequence) + 1 {
             return None;
+        }
+        if sys::is_single_threaded() {
+            // Handlers that interrupt this have unpinned what they pinned.
+            mapping.pins.store(mapping.pins.load(Relaxed) + 1, Relaxed);
+            return Some(Pin(mapping));
         }
         mapping.pins.fetch_add(1, AcqRel);
         let pin = Pin(mapping);
@@ -134,8 +145,14 @@ impl<'m> Pin<'m> {
 }
 
 impl Drop for Pin<'_> {
+    #[inline]
     fn drop(&mut self) {
-        self.0.pins.fetch_sub(1, Release);
+        let pins = &self.0.pins;
+        if sys::is_single_threaded() {
+            pins.store(pins.load(Relaxed).wrapping_sub(1), Relaxed);
+        } else {
+            pins.fetch_sub(1, Release);
+        }
     }
 }
 
@@ -157,15 +174,13 @@ pub(super) struct Set<'m> {
     pub records: Option<Records<'m>>,
     /// The file could be mapped for reading only: the set may not be altered by this process.
     pub read_only: bool,
-    _hold: Hold<'m>,
+    hold: Hold<'m>,
 }
 
 /// What keeps a set's records mapped.
 enum Hold<'m> {
     Nothing,
-    Pin {
-        _pin: Pin<'m>,
-    },
+    Pin(Pin<'m>),
     /// A mapping for this use only: start and length.
     Own(usize, usize),
 }
@@ -216,18 +231,18 @@ impl<'m> Set<'m> {
             semaphores: &slot.semaphores[..nsems],
             records: None,
             read_only: false,
-            _hold: Hold::Nothing,
+            hold: Hold::Nothing,
         }
     }
 
     /// The set by the mapping that the process has already.
     #[inline]
-    fn mapped(member: &'m Member, number: usize, slot: &'m SetSlot, sequence: u16) -> Option<Set<'m>> {
+    pub(super) fn mapped(member: &'m Member, number: usize, slot: &'m SetSlot, sequence: u16) -> Option<Set<'m>> {
         let mapping = member.sets.get(number)?;
         let pin = Pin::new(mapping, sequence)?;
         let (base, length) = (mapping.base.load(Relaxed), mapping.length.load(Relaxed));
         // SAFETY: `map` mapped the file so, and the pin keeps it.
-        unsafe { Set::over(member, number, slot, sequence, (base, length), Hold::Pin { _pin: pin }) }
+        unsafe { Set::over(member, number, slot, sequence, (base, length), Hold::Pin(pin)) }
     }
 
     /// The set over its mapped file; `None` unless the table describes it as when it was mapped.
@@ -267,7 +282,7 @@ impl<'m> Set<'m> {
             semaphores: if inline { own.semaphores } else { semaphores },
             records: Some(records),
             read_only,
-            _hold: hold,
+            hold,
             ..own
         })
     }
@@ -398,6 +413,15 @@ impl<'m> Set<'m> {
         crate::namespace::allocate(&file, at as u64, len as u64).map_err(|_| Errno::ENOMEM)?;
         backed.store(want as u32, Relaxed);
         Ok(())
+    }
+
+    /// Where the process's undo record for a semaphore may be.
+    #[inline]
+    pub(super) fn undo_hint(&self, number: u16) -> Option<&AtomicU32> {
+        match &self.hold {
+            Hold::Pin(pin) => pin.0.undo_hints.get(number as usize % 4),
+            Hold::Nothing | Hold::Own(..) => None,
+        }
     }
 
     pub(super) fn layout(&self) -> Layout {

@@ -1,5 +1,6 @@
 //! `semop` and `semtimedop`.
 
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use core::time::Duration;
 
@@ -8,27 +9,34 @@ use super::locked::LockedSet;
 use super::memory::Set;
 use super::waiters::Operations;
 use super::word::{FROZEN, Last, MORE, OWED, Word, ZERO};
-use super::{INLINE, registry, wait};
-use crate::abi::{SEM_UNDO, SEMVMX, Sembuf, Timespec};
+use super::{INLINE, brief, registry, wait};
+use crate::abi::{IPC_NOWAIT, SEM_UNDO, SEMVMX, Sembuf, Timespec};
 use crate::credentials::Caller;
+use crate::critical;
 use crate::errno::{Errno, Result};
 use crate::member::Member;
+use crate::registry::State;
 use crate::sys;
 use crate::table::{SetHead, SetSlot};
 
-/// Looks at a semaphore before its process goes to sleep, where another processor can change it meanwhile.
+/// Looks at a semaphore before its process goes to sleep, where another processor can change it meanwhile: as long as waking a
+/// sleeper takes.
 const SPINS: u32 = 400;
 
 /// `semop`, and `semtimedop` with a timeout.
 #[inline]
 pub(crate) fn semop(member: &Member, id: i32, operations: &[Sembuf], timeout: Option<Timespec>) -> Result<()> {
-    if let (&[operation], None) = (operations, timeout)
-        && i32::from(operation.flg) & SEM_UNDO == 0
-        && member.semopm() >= 1
+    if timeout.is_none_or(|timeout| timeout.is_valid())
+        && operations.len() as u64 <= member.semopm()
         && member.enter().is_ok()
-        && swap(member, id, &operation).is_some()
     {
-        return Ok(());
+        let done = match operations {
+            [operation] if i32::from(operation.flg) & SEM_UNDO == 0 => swap(member, id, operation),
+            _ => brief::operate(member, id, operations),
+        };
+        if done.is_some() {
+            return Ok(());
+        }
     }
     semop_in_full(member, id, operations, timeout)
 }
@@ -41,14 +49,19 @@ fn swap(member: &Member, id: i32, operation: &Sembuf) -> Option<()> {
     if !Caller::current().permits(&slot.head.ownership(), wanted) {
         return None;
     }
-    if slot.flags.load(Acquire) & INLINE != 0 {
-        let nsems = slot.nsems.load(Relaxed) as usize;
-        let semaphore = slot.semaphores.get(operation.num as usize)?;
-        if operation.num as usize >= nsems {
-            return None;
-        }
-        return swap_word(member, &slot.set, &semaphore.word, state.sequence, operation);
+    if slot.flags.load(Acquire) & INLINE == 0 {
+        return swap_in_file(member, number, slot, state, operation);
     }
+    let semaphore = slot.semaphores.get(operation.num as usize)?;
+    if u32::from(operation.num) >= slot.nsems.load(Relaxed) {
+        return None;
+    }
+    swap_word(member, &slot.set, &semaphore.word, state.sequence, operation)
+}
+
+/// As [`swap`], where the set's semaphores stand in its file.
+#[inline(never)]
+fn swap_in_file(member: &Member, number: usize, slot: &SetSlot, state: State, operation: &Sembuf) -> Option<()> {
     let set = Set::of_slot(member, number, slot, state).ok()?;
     if set.read_only {
         return None;
@@ -58,26 +71,18 @@ fn swap(member: &Member, id: i32, operation: &Sembuf) -> Option<()> {
 }
 
 #[inline]
-fn swap_word(
-    member: &Member,
-    head: &SetHead,
-    word: &core::sync::atomic::AtomicU64,
-    sequence: u16,
-    operation: &Sembuf,
-) -> Option<()> {
+fn swap_word(member: &Member, head: &SetHead, word: &AtomicU64, sequence: u16, operation: &Sembuf) -> Option<()> {
     let op = i32::from(operation.op);
     let last = Last::of(member.identity());
+    let closed = if op > 0 { FROZEN | OWED | MORE } else { FROZEN | OWED };
+    // The greatest value that the operation may leave; what is below zero is greater still.
+    let most = if op == 0 { 0 } else { SEMVMX as u32 };
     let mut seen = word.load(Relaxed);
     loop {
         let now = Word(seen);
         let value = now.value() + op;
-        let closed = FROZEN | OWED | if op > 0 { MORE } else { 0 } | if op < 0 && value == 0 { ZERO } else { 0 };
-        let possible = if op == 0 {
-            value == 0
-        } else {
-            (0..=SEMVMX).contains(&value)
-        };
-        if !possible || now.has(closed) || now.sequence() != sequence {
+        let ends_a_wait = op < 0 && value == 0 && now.has(ZERO);
+        if value as u32 > most || ends_a_wait || !now.is_open(sequence, closed) {
             return None;
         }
         match word.compare_exchange_weak(seen, now.after(value, last).0, AcqRel, Relaxed) {
@@ -85,10 +90,7 @@ fn swap_word(
             Err(other) => seen = other,
         }
     }
-    let time = sys::now();
-    if head.otime.load(Relaxed) != time {
-        head.otime.store(time, Relaxed);
-    }
+    note_time(head);
     Some(())
 }
 
@@ -99,6 +101,8 @@ pub(super) struct Request<'a> {
     pub party: Party,
     /// When to give up, on the monotonic clock in microseconds.
     pub deadline: Option<u64>,
+    /// The program's handlers that had run when the call began.
+    pub handlers: u64,
 }
 
 #[inline(never)]
@@ -112,12 +116,15 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
     }
     let deadline = match timeout {
         None => None,
-        Some(Timespec { sec, nsec }) if sec >= 0 && (0..1_000_000_000).contains(&nsec) => {
-            let wait = Duration::new(sec as u64, nsec as u32).as_nanos().div_ceil(1000);
+        Some(timeout) if timeout.is_valid() => {
+            let wait = Duration::new(timeout.sec as u64, timeout.nsec as u32)
+                .as_nanos()
+                .div_ceil(1000);
             Some(sys::monotonic_us().saturating_add(u64::try_from(wait).unwrap_or(u64::MAX)))
         }
         Some(_) => return Err(Errno::EINVAL),
     };
+    let handlers = critical::handlers_run();
     member.enter()?;
     let undo = operations
         .iter()
@@ -139,6 +146,7 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
             cell: None,
         },
         deadline,
+        handlers,
     };
     if set.read_only {
         return wait::for_zero_by_looking(&set, &request);
@@ -149,15 +157,28 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
         }
         super::dead::note_use(member);
     }
-    // A first attempt with the lock, then a look or two hundred without it, then a place in the queue.
+    // A look or some hundred without the lock, an attempt with it, then a place in the queue.
+    if let &[operation] = operations
+        && !undo
+        && i32::from(operation.flg) & IPC_NOWAIT == 0
+        && member.spins()
+        && is_possible_soon(&set, &operation)
+        && let Some(semaphore) = set.semaphores.get(operation.num as usize)
+        && swap_word(member, set.head, &semaphore.word, set.sequence, &operation).is_some()
+    {
+        return Ok(());
+    }
     match attempt(&mut set, &request)? {
         Attempt::Done => return Ok(()),
-        Attempt::Blocked if member.spins() => {
-            if is_possible_soon(&set, &request) && attempt(&mut set, &request)? == Attempt::Done {
+        Attempt::Blocked(at) if member.spins() && (undo || operations.len() > 1) => {
+            let soon = operations
+                .get(at)
+                .is_some_and(|operation| is_possible_soon(&set, operation));
+            if soon && attempt(&mut set, &request)? == Attempt::Done {
                 return Ok(());
             }
         }
-        Attempt::Blocked => {}
+        Attempt::Blocked(_) => {}
     }
     let again = set.again()?;
     match wait::wait(set.with_records()?, &request) {
@@ -183,7 +204,8 @@ fn check(slot: &SetSlot, most: u16, alter: bool) -> Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     Done,
-    Blocked,
+    /// By the operation with this index.
+    Blocked(usize),
 }
 
 /// One attempt under the lock, without a place in the queue.
@@ -194,13 +216,12 @@ fn attempt(set: &mut Set<'_>, request: &Request<'_>) -> Result<Attempt> {
 
 #[inline]
 fn attempt_locked(locked: &LockedSet<'_>, request: &Request<'_>) -> Result<Attempt> {
-    // A dead process that gave a unit takes it back before we can have it.
-    let owed = |operation: &Sembuf| {
-        let semaphore = locked.set.semaphores.get(operation.num as usize);
-        semaphore.is_some_and(|semaphore| semaphore.word.load(Relaxed) & OWED != 0) && locked.others_owe(operation.num)
-    };
-    if request.operations.iter().any(owed) {
-        locked.bury_the_dead(true);
+    if request
+        .operations
+        .iter()
+        .any(|operation| is_owed(locked, operation.num))
+    {
+        settle_debts(locked, request);
     }
     let operations = Operations::Own(request.operations);
     let mut outcome = locked.attempt(operations, request.party, false);
@@ -209,8 +230,13 @@ fn attempt_locked(locked: &LockedSet<'_>, request: &Request<'_>) -> Result<Attem
         reserve_undos(locked, request)?;
         outcome = locked.attempt(operations, request.party, false);
     }
-    if let Outcome::Blocked { nowait: true, .. } = outcome
-        && locked.bury_the_dead(true)
+    if let Outcome::Blocked {
+        nowait: true,
+        semaphore,
+        ..
+    } = outcome
+        && locked.others_owe(semaphore)
+        && locked.bury_the_dead()
     {
         outcome = locked.attempt(operations, request.party, false);
     }
@@ -221,15 +247,52 @@ fn attempt_locked(locked: &LockedSet<'_>, request: &Request<'_>) -> Result<Attem
         }
         // "An operation could not proceed immediately and […] IPC_NOWAIT was specified"
         Outcome::Blocked { nowait: true, .. } => Err(Errno::EAGAIN),
-        Outcome::Blocked { .. } => Ok(Attempt::Blocked),
+        Outcome::Blocked { semaphore, .. } => {
+            let at = request
+                .operations
+                .iter()
+                .position(|operation| operation.num == semaphore);
+            Ok(Attempt::Blocked(at.unwrap_or(0)))
+        }
         Outcome::Failed(errno) => Err(errno),
     }
 }
 
+#[inline]
+fn is_owed(locked: &LockedSet<'_>, number: u16) -> bool {
+    let semaphore = locked.set.semaphores.get(number as usize);
+    semaphore.is_some_and(|semaphore| semaphore.word.load(Relaxed) & OWED != 0)
+}
+
+/// A dead process that gave a unit takes it back before we can have it. Flags that say more than is true are put right.
+#[cold]
+fn settle_debts(locked: &LockedSet<'_>, request: &Request<'_>) {
+    let mut owed = false;
+    for operation in request.operations {
+        if is_owed(locked, operation.num) {
+            locked.refresh_owed(operation.num);
+            owed |= locked.others_owe(operation.num);
+        }
+    }
+    if owed {
+        locked.bury_the_dead();
+    }
+}
+
 /// What follows operations that have been done.
+#[inline]
 pub(super) fn succeed(locked: &LockedSet<'_>, request: &Request<'_>) {
-    locked.set.head.otime.store(sys::now(), Relaxed);
+    note_time(locked.set.head);
     locked.serve(request.operations);
+}
+
+/// Notes that an operation has succeeded now.
+#[inline]
+pub(super) fn note_time(head: &SetHead) {
+    let time = sys::now();
+    if head.otime.load(Relaxed) != time {
+        head.otime.store(time, Relaxed);
+    }
 }
 
 /// Makes sure that the process has undo records for all operations that need one.
@@ -241,20 +304,26 @@ pub(super) fn reserve_undos(locked: &LockedSet<'_>, request: &Request<'_>) -> Re
     Ok(())
 }
 
-/// Watches the values for a moment; whether all operations look possible.
-fn is_possible_soon(set: &Set<'_>, request: &Request<'_>) -> bool {
-    let &[operation] = request.operations else { return false };
+/// Watches a value for a moment; whether the operation looks possible.
+fn is_possible_soon(set: &Set<'_>, operation: &Sembuf) -> bool {
+    watch_value(set, operation, SPINS) || {
+        set.member.count_processors();
+        false
+    }
+}
+
+/// Watches a value for so many looks; whether the operation looks possible.
+pub(super) fn watch_value(set: &Set<'_>, operation: &Sembuf, looks: u32) -> bool {
     let Some(semaphore) = set.semaphores.get(operation.num as usize) else {
         return false;
     };
-    for _ in 0..SPINS {
+    (0..looks).any(|_| {
         let word = Word(semaphore.word.load(Acquire));
         let value = word.value() + i32::from(operation.op);
-        if !word.has(FROZEN) && (operation.op != 0 && value >= 0 || operation.op == 0 && value == 0) {
-            return true;
+        let possible = !word.has(FROZEN) && (operation.op != 0 && value >= 0 || operation.op == 0 && value == 0);
+        if !possible {
+            core::hint::spin_loop();
         }
-        core::hint::spin_loop();
-    }
-    set.member.count_processors();
-    false
+        possible
+    })
 }

@@ -1,20 +1,23 @@
 //! What a change of values does for those who wait.
 //!
-//! As in Linux, the waiters for a semaphore are looked at in order of arrival, those that only read before the others, and
-//! one that still cannot go on does not keep the next from going. What can be done is done for the sleeper: handed over,
-//! and seen at once by everybody.
+//! As in Linux, the waiters for what has changed are looked at in order of arrival, those that only read before the others,
+//! and one that still cannot go on does not keep the next from going. What can be done is done for the sleeper: handed
+//! over, and seen at once by everybody.
 //!
-//! Under contention that would make every acquisition last as long as it takes to wake a process, so hand-overs are
-//! rationed: [`CREDIT`] at once, one for each [`REFILL`] after that. Without credit the value is left for whoever comes, the
-//! waiter is told, and it tries itself. One that has waited long gets its hand-over at shorter distance, and in the end
-//! always: nobody is passed over for more than a few milliseconds.
+//! Under contention that would make every acquisition last as long as it takes to wake a process, so hand-overs of a single
+//! semaphore are rationed: [`CREDIT`] at once, one for each [`REFILL`] after that. Without credit the value is left for
+//! whoever comes, and the first waiter is *told*: it wakes and tries itself, after those told before it. Until it has come
+//! the others need not be looked at, so that `MORE` is taken from the word and operations go on without the lock. A waiter
+//! that has waited long gets its hand-over at shorter distance, and in the end always: nobody is passed over for more than
+//! a few milliseconds.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::commit::{Outcome, Party};
 use super::locked::LockedSet;
-use super::waiters::{Cell, FAILED, NOTIFIED, Operations, READS, WAITING};
-use super::word::{Last, Word, ZERO};
+use super::operate::note_time;
+use super::waiters::{Cell, FAILED, NOTIFIED, Operations, READS};
+use super::word::{Last, MORE, Word, ZERO};
 use crate::abi::Sembuf;
 use crate::lock::Tag;
 use crate::registry::adjust32;
@@ -28,53 +31,71 @@ const REFILL: u64 = 250;
 const LONG: u64 = 4;
 const TOO_LONG: u64 = 12;
 const URGENT: u64 = 60;
+/// Milliseconds after which one who was told and has not come is passed by: it may have been stopped.
+const LATE: u32 = 10;
+
+/// Semaphores whose waiters are looked at in one order of arrival. Where more have changed, all are looked at one by one.
+const TOGETHER: usize = 32;
+
+/// A semaphore that has changed.
+#[derive(Clone, Copy, Default)]
+struct Changed {
+    number: u16,
+    /// The next waiter to look at: its cell + 1, or 0.
+    next: u16,
+    /// What those have been promised who were told and have not come yet.
+    promised: i32,
+}
 
 /// Semaphores that have changed.
 struct Pending {
-    numbers: [u16; 32],
+    changed: [Changed; TOGETHER],
     len: usize,
-    /// More than `numbers` holds: the next of all.
-    all_from: Option<usize>,
+    overflowed: bool,
 }
 
 impl Pending {
     fn new() -> Pending {
         Pending {
-            numbers: [0; 32],
+            changed: [Changed::default(); TOGETHER],
             len: 0,
-            all_from: None,
+            overflowed: false,
         }
     }
 
-    fn add(&mut self, number: u16) {
-        if self.numbers[..self.len].contains(&number) {
-            return;
+    fn all(&mut self) -> &mut [Changed] {
+        &mut self.changed[..self.len]
+    }
+
+    /// Adds a semaphore; `true` if it was not there.
+    fn add(&mut self, number: u16) -> bool {
+        if self.all().iter().any(|changed| changed.number == number) {
+            return false;
         }
-        if self.len < self.numbers.len() {
-            self.numbers[self.len] = number;
+        if self.len < TOGETHER {
+            self.changed[self.len] = Changed {
+                number,
+                ..Changed::default()
+            };
             self.len += 1;
         } else {
-            self.all_from = Some(0);
+            self.overflowed = true;
         }
-    }
-
-    fn take(&mut self, count: usize) -> Option<u16> {
-        if let Some(next) = self.all_from {
-            self.len = 0;
-            self.all_from = (next + 1 < count).then_some(next + 1);
-            return (next < count).then_some(next as u16);
-        }
-        self.len = self.len.checked_sub(1)?;
-        Some(self.numbers[self.len])
+        true
     }
 }
 
 impl LockedSet<'_> {
     /// Looks after those who wait for the semaphores that these operations changed.
+    #[inline]
     pub(super) fn serve(&self, operations: &[Sembuf]) {
-        if self.set.head.waiting.load(Relaxed) == 0 {
-            return;
+        if self.set.head.waiting.load(Relaxed) != 0 {
+            self.serve_changed(operations);
         }
+    }
+
+    #[inline(never)]
+    fn serve_changed(&self, operations: &[Sembuf]) {
         let mut pending = Pending::new();
         for operation in operations.iter().filter(|operation| operation.op != 0) {
             pending.add(operation.num);
@@ -92,75 +113,130 @@ impl LockedSet<'_> {
     /// As [`serve`](Self::serve), for all semaphores.
     pub(super) fn serve_all(&self) {
         if self.set.head.waiting.load(Relaxed) != 0 {
-            self.serve_pending(Pending {
-                all_from: Some(0),
-                ..Pending::new()
-            });
+            let mut pending = Pending::new();
+            for (number, semaphore) in self.set.semaphores.iter().enumerate() {
+                if semaphore.waiters.load(Relaxed) != 0 {
+                    pending.add(number as u16);
+                }
+            }
+            self.serve_pending(pending);
         }
     }
 
     fn serve_pending(&self, mut pending: Pending) {
         // More rounds than there can be waiters are due to somebody who writes here without the lock.
-        for _ in 0..1 << 20 {
-            let Some(number) = pending.take(self.set.semaphores.len()) else {
+        for _ in 0..1 << 17 {
+            if pending.overflowed {
+                return self.serve_one_by_one();
+            }
+            if !self.serve_round(&mut pending, true) && !self.serve_round(&mut pending, false) {
                 return;
+            }
+        }
+    }
+
+    /// For a set with so many changes at once that they are not looked at together.
+    fn serve_one_by_one(&self) {
+        for _ in 0..1 << 17 {
+            let mut again = false;
+            for number in 0..self.set.semaphores.len() {
+                let mut pending = Pending::new();
+                pending.add(number as u16);
+                again |= self.serve_round(&mut pending, true) || self.serve_round(&mut pending, false);
+            }
+            if !again {
+                return;
+            }
+        }
+    }
+
+    /// One pass over the waiters, those that only read or the others; `true` if what was done for one may let another go
+    /// that has been looked at already.
+    fn serve_round(&self, pending: &mut Pending, reads: bool) -> bool {
+        for changed in pending.all() {
+            let semaphore = self.set.semaphores.get(changed.number as usize);
+            changed.next = semaphore.map_or(0, |semaphore| semaphore.waiters.load(Relaxed));
+            changed.promised = 0;
+        }
+        for _ in 0..=u16::MAX {
+            let Some((place, index, cell)) = self.first_in_line(pending) else {
+                break;
             };
-            let has_waiters = self
-                .set
-                .semaphores
-                .get(number as usize)
-                .is_some_and(|s| s.waiters.load(Relaxed) != 0);
-            if has_waiters {
-                self.serve_semaphore(number, true, &mut pending);
-                self.serve_semaphore(number, false, &mut pending);
+            if (cell.kind.load(Relaxed) & READS != 0) == reads && self.serve_waiter(pending, place, index, cell) {
+                return true;
+            }
+        }
+        if !reads {
+            self.leave_to_those_told(pending);
+        }
+        false
+    }
+
+    /// Of the next waiters for each semaphore the one that came first; it is passed by hereby.
+    fn first_in_line(&self, pending: &mut Pending) -> Option<(usize, usize, &Cell)> {
+        let records = self.records().ok()?;
+        let next = |changed: &Changed| {
+            let index = (changed.next as usize).checked_sub(1)?;
+            Some((index, records.cells.get(index)?))
+        };
+        let (place, index, cell) = pending
+            .all()
+            .iter()
+            .enumerate()
+            .filter_map(|(place, changed)| next(changed).map(|(index, cell)| (place, index, cell)))
+            .min_by_key(|(_, _, cell)| cell.arrival.load(Relaxed))?;
+        let changed = &mut pending.changed[place];
+        changed.next = self.following(changed.number, cell);
+        Some((place, index, cell))
+    }
+
+    /// Looks after one waiter; `true` if another that has been looked at may be able to go on now.
+    fn serve_waiter(&self, pending: &mut Pending, place: usize, index: usize, cell: &Cell) -> bool {
+        let Ok(records) = self.records() else { return false };
+        let Some(need) = single_need(records, index) else {
+            return self.hand_over(index, cell, pending);
+        };
+        let changed = &mut pending.changed[place];
+        let semaphore = self.set.semaphores.get(changed.number as usize);
+        let value = semaphore.map_or(0, |semaphore| Word(semaphore.word.load(Acquire)).value());
+        if value - changed.promised < need {
+            return false;
+        }
+        let told = cell.state.load(Relaxed) == NOTIFIED;
+        if told && self.is_late(cell) {
+            return false;
+        }
+        if self.take_credit(cell) {
+            return self.hand_over(index, cell, pending);
+        }
+        changed.promised += need;
+        if !told {
+            cell.result.store(sys::monotonic_ms() as u32, Relaxed);
+            cell.state.store(NOTIFIED, Release);
+            self.wake(index);
+        }
+        false
+    }
+
+    /// Whether one who was told should have come long ago.
+    pub(super) fn is_late(&self, cell: &Cell) -> bool {
+        (sys::monotonic_ms() as u32).wrapping_sub(cell.result.load(Relaxed)) > LATE
+    }
+
+    /// Where somebody has been told, the others need not be looked at until it comes.
+    fn leave_to_those_told(&self, pending: &mut Pending) {
+        for changed in pending.all().iter().filter(|changed| changed.promised > 0) {
+            if let Some(semaphore) = self.set.semaphores.get(changed.number as usize) {
+                semaphore.word.fetch_and(!MORE, Relaxed);
             }
         }
     }
 
-    /// One pass over the waiters for a semaphore: those that only read, or the others.
-    fn serve_semaphore(&self, number: u16, reads: bool, pending: &mut Pending) {
-        let Ok(records) = self.records() else { return };
-        let mut after = None;
-        // What those have been promised who were told and have not come yet.
-        let mut promised = 0;
-        loop {
-            let mut found = None;
-            self.for_each_waiter(number, &mut |index, cell| {
-                let arrival = cell.arrival.load(Relaxed);
-                if after.is_none_or(|after| arrival > after) && (cell.kind.load(Relaxed) & READS != 0) == reads {
-                    found = Some((index, arrival));
-                }
-                found.is_none()
-            });
-            let Some((index, arrival)) = found else { return };
-            after = Some(arrival);
-            let cell = &records.cells[index];
-            let need = single_need(records, index);
-            let value = self
-                .set
-                .semaphores
-                .get(number as usize)
-                .map_or(0, |s| Word(s.word.load(Acquire)).value());
-            if !reads && need.is_some_and(|need| value - promised < need) {
-                continue;
-            }
-            if reads || self.take_credit(cell) {
-                self.hand_over(index, cell, pending);
-            } else {
-                promised += need.unwrap_or(0);
-                if cell.state.load(Relaxed) == WAITING {
-                    cell.state.store(NOTIFIED, Release);
-                    self.wake(index);
-                }
-            }
-        }
-    }
-
-    /// Does a waiter's operations for it, if they can be done.
-    fn hand_over(&self, index: usize, cell: &Cell, pending: &mut Pending) {
-        let Ok(records) = self.records() else { return };
+    /// Does a waiter's operations for it, if they can be done; `true` if that may let another go on.
+    fn hand_over(&self, index: usize, cell: &Cell, pending: &mut Pending) -> bool {
+        let Ok(records) = self.records() else { return false };
         let Some(tag) = Tag::from_word(cell.owner.load(Relaxed)) else {
-            return;
+            return false;
         };
         let operations = Operations::Kept(records, index);
         let party = Party {
@@ -173,18 +249,18 @@ impl LockedSet<'_> {
                 self.unlink(index);
                 adjust32(&self.set.head.waiting, -1);
                 adjust32(&self.set.head.served, 1);
-                self.set.head.otime.store(sys::now(), Relaxed);
+                note_time(self.set.head);
                 self.wake(index);
+                let mut others = false;
                 for operation in operations.iter() {
-                    let word = self
-                        .set
-                        .semaphores
-                        .get(operation.num as usize)
-                        .map_or(0, |s| s.word.load(Relaxed));
+                    let semaphore = self.set.semaphores.get(operation.num as usize);
+                    let word = semaphore.map_or(0, |semaphore| semaphore.word.load(Relaxed));
                     if operation.op > 0 || operation.op < 0 && word & ZERO != 0 {
                         pending.add(operation.num);
+                        others = true;
                     }
                 }
+                return others;
             }
             Outcome::Blocked {
                 semaphore, for_zero, ..
@@ -197,6 +273,35 @@ impl LockedSet<'_> {
                 self.wake(index);
             }
         }
+        false
+    }
+
+    /// Serves those first who came before this waiter for the same semaphore and have been told as well.
+    pub(super) fn serve_those_before(&self, first: usize, number: u16) {
+        let Ok(records) = self.records() else { return };
+        let arrival = records.cells[first].arrival.load(Relaxed);
+        let mut pending = Pending::new();
+        for _ in 0..=u16::MAX {
+            let mut before = None;
+            self.for_each_waiter(number, &mut |index, cell| {
+                let earlier = cell.arrival.load(Relaxed) < arrival;
+                let told = cell.state.load(Relaxed) == NOTIFIED && !self.is_late(cell);
+                if earlier && told && self.can_have(number, single_need(records, index)) {
+                    before = Some(index);
+                }
+                earlier && before.is_none()
+            });
+            let Some(index) = before else { break };
+            self.hand_over(index, &records.cells[index], &mut pending);
+        }
+        if pending.len > 0 {
+            self.serve_pending(pending);
+        }
+    }
+
+    fn can_have(&self, number: u16, need: Option<i32>) -> bool {
+        let semaphore = self.set.semaphores.get(number as usize);
+        need.is_some_and(|need| semaphore.is_some_and(|s| Word(s.word.load(Acquire)).value() >= need))
     }
 
     /// Whether this waiter may be handed what it waits for.

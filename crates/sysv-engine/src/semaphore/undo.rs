@@ -4,10 +4,11 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::locked::LockedSet;
-use super::memory::UNDOS;
+use super::memory::{Set, UNDOS};
 use super::word::{HELD, Last, OWED};
 use crate::errno::{Errno, Result};
 use crate::lock::Tag;
+use crate::table::Semaphore;
 
 /// `staged` holds an adjustment.
 const STAGED: u32 = 1 << 16;
@@ -34,11 +35,37 @@ const _: () = assert!(size_of::<UndoRecord>() == 32);
 
 impl UndoRecord {
     /// What stands here while nothing is staged.
+    #[inline]
     pub(super) fn adjustment(&self) -> i32 {
         i32::from(self.adjustment.load(Relaxed) as u16 as i16)
     }
 
+    /// What the semaphore's word must say because of this record.
+    #[inline]
+    fn flags(&self) -> u64 {
+        match self.adjustment() {
+            0 => 0,
+            1.. => HELD,
+            _ => HELD | OWED,
+        }
+    }
+
+    /// What the word of its semaphore may say after a change of it, the record being number `index`: more than is true where
+    /// other processes have records too. Whoever believes the flags looks at the records and puts the flags right
+    /// ([`LockedSet::refresh_owed`]).
+    #[inline]
+    pub(super) fn flags_in(&self, semaphore: &Semaphore, index: usize) -> u64 {
+        let alone = semaphore.undos.load(Relaxed) as usize == index + 1 && self.next.load(Relaxed) == 0;
+        let others = if alone {
+            0
+        } else {
+            semaphore.word.load(Relaxed) & (HELD | OWED)
+        };
+        others | self.flags()
+    }
+
     /// What will stand here.
+    #[inline]
     pub(super) fn coming(&self) -> i32 {
         let staged = self.staged.load(Relaxed);
         if staged & STAGED != 0 {
@@ -48,6 +75,7 @@ impl UndoRecord {
         }
     }
 
+    #[inline]
     pub(super) fn stage(&self, adjustment: i32) {
         self.staged.store(STAGED | u32::from(adjustment as i16 as u16), Relaxed);
     }
@@ -57,12 +85,18 @@ impl UndoRecord {
     }
 
     /// Makes what is staged stand here. May be done again.
+    #[inline]
     pub(super) fn settle(&self) {
         let staged = self.staged.load(Relaxed);
         if staged & STAGED != 0 {
             self.adjustment.store(staged & 0xffff, Relaxed);
             self.staged.store(0, Release);
         }
+    }
+
+    #[inline]
+    fn is_of(&self, number: u16, owner: Tag) -> bool {
+        self.owner.load(Relaxed) == owner.word() && self.semaphore.load(Relaxed) == u32::from(number)
     }
 
     pub(super) fn last(&self) -> Last {
@@ -74,16 +108,43 @@ impl UndoRecord {
     }
 }
 
+impl<'m> Set<'m> {
+    /// This process's record for a semaphore, and the record's number, if it is where it was last time. The caller has the
+    /// set's lock.
+    #[inline]
+    pub(super) fn known_undo(&self, number: u16) -> Option<(usize, &'m UndoRecord)> {
+        let index = self.undo_hint(number)?.load(Relaxed) as usize;
+        let record = self.records?.undos.get(index)?;
+        record.is_of(number, self.member.tag()).then_some((index, record))
+    }
+}
+
 impl LockedSet<'_> {
-    /// A process's record for a semaphore, if it has one.
-    pub(super) fn undo_of(&self, number: u16, owner: Tag) -> Option<&UndoRecord> {
+    /// A process's record for a semaphore, and its number, if it has one.
+    #[inline]
+    pub(super) fn undo_of(&self, number: u16, owner: Tag) -> Option<(usize, &UndoRecord)> {
+        let hint = self.set.undo_hint(number).map_or(u32::MAX, |hint| hint.load(Relaxed));
+        let index = hint as usize;
+        match self.set.records?.undos.get(index) {
+            Some(record) if record.is_of(number, owner) => Some((index, record)),
+            _ => self.find_undo(number, owner),
+        }
+    }
+
+    #[cold]
+    fn find_undo(&self, number: u16, owner: Tag) -> Option<(usize, &UndoRecord)> {
         let mut found = None;
-        self.for_each_undo(number, &mut |_, record| {
-            if record.owner.load(Relaxed) == owner.word() {
-                found = Some(record);
+        self.for_each_undo(number, &mut |index, record| {
+            if record.is_of(number, owner) {
+                found = Some((index, record));
             }
             found.is_none()
         });
+        if let (Some((index, _)), true) = (found, owner == self.set.member.tag())
+            && let Some(hint) = self.set.undo_hint(number)
+        {
+            hint.store(index as u32, Relaxed);
+        }
         found
     }
 
@@ -145,15 +206,10 @@ impl LockedSet<'_> {
     }
 
     /// What a semaphore's word should say about undo.
-    #[inline]
-    pub(super) fn undo_flags(&self, number: u16) -> u64 {
+    fn undo_flags(&self, number: u16) -> u64 {
         let mut flags = 0;
         self.for_each_undo(number, &mut |_, record| {
-            flags |= match record.adjustment() {
-                0 => 0,
-                1.. => HELD,
-                _ => HELD | OWED,
-            };
+            flags |= record.flags();
             flags != HELD | OWED
         });
         flags

@@ -10,17 +10,17 @@ use core::time::Duration;
 use super::commit::Outcome;
 use super::locked::LockedSet;
 use super::memory::Set;
-use super::operate::{Request, reserve_undos, succeed};
+use super::operate::{Request, reserve_undos, succeed, watch_value};
 use super::waiters::{Cell, DONE, FAILED, NOTIFIED, Operations, REMOVED, WAITING};
+use super::watch;
 use super::word::Word;
 use crate::abi::IPC_NOWAIT;
+use crate::critical;
 use crate::errno::{Errno, Result};
 use crate::sys;
 
-/// How long to sleep before looking for the dead, where one could owe what is waited for.
-const WITH_UNDO: Duration = Duration::from_millis(25);
-/// The same where nobody owes anything: whoever should have woken us may have been killed before he could.
-const WITHOUT_UNDO: Duration = Duration::from_millis(100);
+/// Looks at the value by one who has been told of it, before it takes the lock.
+const LOOKS: u32 = 100;
 
 /// Why a sleeper woke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,21 +56,30 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
     };
     let records = set.records.ok_or(Errno::ENOMEM)?;
     let cell = &records.cells[first];
+    let mut has_slept = false;
     loop {
-        let nap = if set.head.undos.high.load(Relaxed) > 0 {
-            WITH_UNDO
-        } else {
-            WITHOUT_UNDO
-        };
+        let nap = watch::nap(&set, first, has_slept);
         let left = request
             .deadline
             .map(|deadline| deadline.saturating_sub(sys::monotonic_us()));
         let nap = left.map_or(nap, |left| nap.min(Duration::from_micros(left)));
         let woken = match cell.state.load(Acquire) {
+            WAITING if critical::handlers_run() != request.handlers => Woken::Interrupted,
             WAITING if nap.is_zero() => Woken::TimedOut,
             WAITING => sleep(&cell.state, WAITING, nap),
+            NOTIFIED if set.member.spins() => {
+                if let &[operation] = request.operations {
+                    watch_value(&set, &operation, LOOKS);
+                }
+                Woken::Called
+            }
             _ => Woken::Called,
         };
+        if woken == Woken::Called && cell.state.load(Acquire) == WAITING {
+            // To watch, or for nothing.
+            continue;
+        }
+        has_slept |= woken == Woken::TimedOut;
         if let Next::Return(result) = look(&set, request, first, cell, woken) {
             return result;
         }
@@ -127,20 +136,29 @@ fn look(set: &Set<'_>, request: &Request<'_>, first: usize, cell: &Cell, woken: 
     }
     let expired = request.deadline.is_some_and(|deadline| sys::monotonic_us() >= deadline);
     if woken == Woken::TimedOut {
+        locked.watch(first);
+        if expired && locked.others_owe(cell.semaphore.load(Relaxed)) {
+            locked.bury_the_dead();
+        }
         // In order of arrival, not ourselves first.
-        locked.bury_the_dead(expired);
         locked.serve_one(cell.semaphore.load(Relaxed));
         if let Some(result) = outcome_of(&locked, first, cell) {
             return Next::Return(result);
         }
     }
     if cell.state.load(Acquire) == NOTIFIED {
+        locked.serve_those_before(first, cell.semaphore.load(Relaxed));
         match locked.attempt(Operations::Own(request.operations), request.party, true) {
             Outcome::Blocked {
                 semaphore, for_zero, ..
             } => {
                 cell.state.store(WAITING, Release);
                 locked.move_to(first, semaphore, for_zero);
+                // What was too little for us may be enough for the next.
+                locked.serve_one(semaphore);
+                if let Some(result) = outcome_of(&locked, first, cell) {
+                    return Next::Return(result);
+                }
             }
             outcome => {
                 locked.dismiss(first);

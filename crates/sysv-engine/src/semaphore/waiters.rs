@@ -52,7 +52,7 @@ pub(super) struct Cell {
     pub arrival: AtomicU64,
     /// Its [`Last`].
     pub last: AtomicU32,
-    /// The errno of `FAILED`.
+    /// The errno of `FAILED`; when `NOTIFIED` was stored, in milliseconds of the monotonic clock.
     pub result: AtomicU32,
     /// When it came, in milliseconds of the monotonic clock.
     pub since: AtomicU64,
@@ -345,6 +345,17 @@ impl LockedSet<'_> {
         }
     }
 
+    /// The neighbour behind a waiter in a semaphore's list, as a cell's number + 1; 0 at the end.
+    pub(super) fn following(&self, number: u16, cell: &Cell) -> u16 {
+        let head = self
+            .set
+            .semaphores
+            .get(number as usize)
+            .map_or(0, |s| s.waiters.load(Relaxed));
+        let next = cell.next.load(Relaxed);
+        if next == head { 0 } else { next }
+    }
+
     /// Makes the word's flags say who waits for the semaphore.
     pub(super) fn refresh_flags(&self, number: u16) {
         let Some(semaphore) = self.set.semaphores.get(number as usize) else {
@@ -377,6 +388,7 @@ impl LockedSet<'_> {
             DONE => adjust32(&self.set.head.served, -1),
             _ => {}
         }
+        self.end_watch(first);
         self.free_cells(first);
     }
 

@@ -33,6 +33,7 @@ impl Last {
     pub(super) const BITS: u32 = 28;
     const PID_BITS: u32 = 22;
 
+    #[inline]
     pub(super) fn of(identity: Identity) -> Last {
         Last((identity.namespace() & 0x3f) << Self::PID_BITS | identity.pid() & ((1 << Self::PID_BITS) - 1))
     }
@@ -82,6 +83,13 @@ impl Word {
 
     pub(super) fn last(self) -> Last {
         Last((self.0 >> LAST_SHIFT) as u32)
+    }
+
+    /// Whether it belongs to the set with this sequence number and has none of these flags.
+    #[inline]
+    pub(super) fn is_open(self, sequence: u16, closed: u64) -> bool {
+        let wanted = u64::from(sequence) << SEQUENCE_SHIFT;
+        (self.0 ^ wanted) & (closed | 0xffff << SEQUENCE_SHIFT) == 0
     }
 
     /// The same semaphore after an operation of `last` that left this value.

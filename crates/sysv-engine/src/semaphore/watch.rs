@@ -1,0 +1,126 @@
+//! Who looks for the dead while all sleep.
+//!
+//! A killed process cannot wake those whom its undo lets go, nor finish what it had begun. Two waiters of a set *watch* on
+//! behalf of all: they sleep for short, and look. The others sleep long, so that idle waiting costs next to nothing however
+//! many wait. A watcher that goes on appoints another; one that is killed is replaced by its colleague.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::time::Duration;
+
+use super::locked::LockedSet;
+use super::memory::Set;
+use super::waiters::{Cell, DONE, FAILED, NOTIFIED, WAITING};
+use crate::lock::Tag;
+use crate::sys;
+
+/// How long the two watchers sleep where somebody may owe an undo.
+const WITH_UNDO: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(37)];
+/// The same where nobody owes anything: whoever should have woken a sleeper may have been killed before he could.
+const WITHOUT_UNDO: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(75)];
+/// How long the others sleep.
+const LONG: Duration = Duration::from_secs(1);
+/// Milliseconds without a look after which somebody else looks: the watchers may have been stopped.
+const UNWATCHED: u64 = 300;
+
+/// How long a waiter sleeps before it looks, unless it is woken. Before it `has_slept` it watches in any case: in a busy set
+/// nobody waits for long, and nobody need be appointed.
+pub(super) fn nap(set: &Set<'_>, first: usize, has_slept: bool) -> Duration {
+    let naps = if set.head.undos.high.load(Relaxed) > 0 {
+        WITH_UNDO
+    } else {
+        WITHOUT_UNDO
+    };
+    let own = first as u16 + 1;
+    let watcher = set
+        .head
+        .watchers
+        .iter()
+        .position(|watcher| watcher.load(Relaxed) == own);
+    match watcher {
+        Some(place) => naps[place],
+        None if has_slept => LONG,
+        None => naps[1],
+    }
+}
+
+impl LockedSet<'_> {
+    /// A waiter has slept its time: looks for what nobody else would notice, if that is its part.
+    pub(super) fn watch(&self, first: usize) {
+        let own = first as u16 + 1;
+        let watchers = &self.set.head.watchers;
+        let mut watches = watchers.iter().any(|watcher| watcher.load(Relaxed) == own);
+        for watcher in watchers {
+            let other = watcher.load(Relaxed);
+            if other == own || self.is_watching(other) {
+                continue;
+            }
+            if watches {
+                watcher.store(0, Relaxed);
+                self.appoint(watcher);
+            } else {
+                watcher.store(own, Relaxed);
+                watches = true;
+            }
+        }
+        let looked = self.set.head.looked_at.load(Relaxed);
+        if watches || sys::monotonic_ms().wrapping_sub(looked) > UNWATCHED {
+            self.look_for_the_dead();
+            self.call_again(first);
+        }
+    }
+
+    fn is_watching(&self, link: u16) -> bool {
+        self.waiter_at(link).is_some_and(|cell| {
+            matches!(cell.state.load(Acquire), WAITING | NOTIFIED)
+                && Tag::from_word(cell.owner.load(Relaxed)).is_some_and(|owner| self.is_alive(owner))
+        })
+    }
+
+    fn waiter_at(&self, link: u16) -> Option<&Cell> {
+        let index = (link as usize).checked_sub(1)?;
+        self.records().ok()?.cells.get(index)
+    }
+
+    /// Makes some sleeper watch.
+    fn appoint(&self, place: &core::sync::atomic::AtomicU16) {
+        let Ok(records) = self.records() else { return };
+        let watchers = &self.set.head.watchers;
+        let high = (self.set.head.waiters.high.load(Relaxed) as usize).min(records.cells.len());
+        let found = (0..high).find(|&index| {
+            records.cells[index].state.load(Relaxed) == WAITING
+                && watchers.iter().all(|watcher| watcher.load(Relaxed) != index as u16 + 1)
+        });
+        if let Some(index) = found {
+            place.store(index as u16 + 1, Relaxed);
+            // It goes to sleep again at once, for shorter.
+            self.wake(index);
+        }
+    }
+
+    /// A waiter goes on: if it watched, another does from now on.
+    #[inline]
+    pub(super) fn end_watch(&self, first: usize) {
+        for watcher in &self.set.head.watchers {
+            if watcher.load(Relaxed) == first as u16 + 1 {
+                watcher.store(0, Relaxed);
+                self.appoint(watcher);
+            }
+        }
+    }
+
+    /// Wakes those once more who have been told or served and have not noticed: whoever told them may have been killed before
+    /// it could wake them.
+    fn call_again(&self, first: usize) {
+        let Ok(records) = self.records() else { return };
+        let high = (self.set.head.waiters.high.load(Relaxed) as usize).min(records.cells.len());
+        for (index, cell) in records.cells[..high].iter().enumerate() {
+            let state = cell.state.load(Relaxed);
+            if index != first && matches!(state, NOTIFIED | DONE | FAILED) {
+                sys::futex_wake(&cell.state, 1);
+                if state == NOTIFIED && self.is_late(cell) {
+                    self.serve_one(cell.semaphore.load(Relaxed));
+                }
+            }
+        }
+    }
+}
