@@ -5,6 +5,7 @@
 
 mod attach;
 mod control;
+mod file_lock;
 mod get;
 mod memory;
 mod namespace;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use attach::AttachError;
 pub use control::{LockError, RemoveError, SetError, StatError};
+pub use file_lock::{FileLockError, LockedFile};
 pub use get::GetError;
 pub use memory::AccessError;
 pub use namespace::{LimitsError, NamespaceError, ReportError};

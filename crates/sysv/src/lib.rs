@@ -52,9 +52,11 @@ mod access;
 mod atomic;
 mod attachment;
 mod backend;
+mod backoff;
 mod claims;
 mod creation;
 mod error;
+mod file_lock;
 mod id;
 mod kernel_proc;
 mod key;
@@ -76,10 +78,11 @@ pub use atomic::Atomic;
 pub use attachment::Attachment;
 pub use creation::{Intent, NewSegment};
 pub use error::{
-    AccessError, AttachError, CapacityError, GetError, LimitsError, Location, LockError, Mechanism, Name,
-    NamespaceError, ObjectName, OperateError, Ownership, QueueGetError, RemoveError, ReportError, SemaphoreGetError,
-    SetError, StatError, ValueError,
+    AccessError, AttachError, CapacityError, FileLockError, GetError, LimitsError, Location, LockError, LockedFile,
+    Mechanism, Name, NamespaceError, ObjectName, OperateError, Ownership, QueueGetError, RemoveError, ReportError,
+    SemaphoreGetError, SetError, StatError, ValueError,
 };
+pub use file_lock::{FileLockGuard, LockFile, LockKind};
 pub use id::Id;
 pub use key::{Key, KeyError, ParseKeyError};
 pub use limits::Limits;

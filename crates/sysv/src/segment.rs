@@ -410,7 +410,7 @@ impl Segment {
         self.namespace.backend().segments()
     }
 
-    fn name(&self) -> ObjectName {
+    pub(crate) fn name(&self) -> ObjectName {
         ObjectName::by_id(Mechanism::Segment, self.id, self.namespace.location())
     }
 
