@@ -8,7 +8,9 @@ mod control;
 mod file_lock;
 mod get;
 mod memory;
+mod message;
 mod namespace;
+mod operate;
 mod queue;
 mod semaphore;
 
@@ -22,9 +24,11 @@ pub use control::{LockError, RemoveError, SetError, StatError};
 pub use file_lock::{FileLockError, LockedFile};
 pub use get::GetError;
 pub use memory::AccessError;
+pub use message::{PayloadError, ReceiveError, SendError};
 pub use namespace::{LimitsError, NamespaceError, ReportError};
+pub use operate::OperateError;
 pub use queue::{CapacityError, QueueGetError};
-pub use semaphore::{OperateError, SemaphoreGetError, ValueError};
+pub use semaphore::{SemaphoreGetError, ValueError};
 
 use sysv_engine::abi::IpcPerm;
 

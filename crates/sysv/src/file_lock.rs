@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use record::Record;
 
-use crate::backoff::{Backoff, Pause};
+use crate::patience::look;
 use crate::{AttachError, Errno, FileLockError, LockedFile, Segment};
 
 /// A file that can be locked, wholly or in parts: any file, or a segment's.
@@ -25,12 +25,12 @@ use crate::{AttachError, Errno, FileLockError, LockedFile, Segment};
 /// # Locks or semaphores
 /// | | file locks | [semaphores](crate::SemaphoreSet) |
 /// |---|---|---|
-/// | the holder is killed | released at once | released with undo, within some 50 ms |
+/// | the holder is killed | released at once | released with undo, some tens of milliseconds later at most |
 /// | several may hold it | readers together, or one writer | as many as there are units |
 /// | what they are for | any range of bytes of any file | whatever you agree on |
 /// | several at once, all or none | no: lock in an agreed order, nothing detects deadlock | yes |
 /// | taken by one, released by another | no | yes |
-/// | taken and released, nobody waiting | two system calls, some 1 µs | no system call, some 20 ns, in a namespace |
+/// | taken and released, nobody waiting | two system calls | none, in a namespace |
 /// | wait with timeout | by looking up to 60 times a second | by the system |
 /// | other programs | all that use `fcntl` locks | all that use System V semaphores |
 ///
@@ -238,19 +238,18 @@ impl LockFile {
         timeout: Duration,
     ) -> Result<FileLockGuard<'_>, FileLockError> {
         let record = self.record(&range)?;
-        let mut backoff = Backoff::new(timeout);
-        loop {
-            match record.lock(&self.file, kind, false) {
-                Ok(()) => return Ok(FileLockGuard::new(self, record, kind)),
-                Err(Errno::EAGAIN | Errno::EACCES) => {}
-                Err(errno) => return Err(self.explain(kind, errno)),
-            }
-            let file = || self.name.clone();
-            match backoff.pause() {
-                Pause::Over => {}
-                Pause::TimedOut => return Err(FileLockError::TimedOut { file: file(), timeout }),
-                Pause::Interrupted => return Err(FileLockError::Interrupted { file: file() }),
-            }
+        let attempt = || match record.lock(&self.file, kind, false) {
+            // fcntl(2) may say either.
+            Err(Errno::EACCES) => Err(Errno::EAGAIN),
+            done => done,
+        };
+        match look(timeout, Errno::EAGAIN, attempt) {
+            Ok(()) => Ok(FileLockGuard::new(self, record, kind)),
+            Err(Errno::EAGAIN) => Err(FileLockError::TimedOut {
+                file: self.name.clone(),
+                timeout,
+            }),
+            Err(errno) => Err(self.explain(kind, errno)),
         }
     }
 
@@ -284,7 +283,6 @@ impl LockFile {
     fn explain(&self, kind: LockKind, errno: Errno) -> FileLockError {
         let file = self.name.clone();
         match errno {
-            // fcntl(2) may say either.
             Errno::EAGAIN | Errno::EACCES => FileLockError::WouldBlock { file },
             Errno::EINTR => FileLockError::Interrupted { file },
             Errno::EBADF => FileLockError::NotOpenFor { file, kind },

@@ -1,5 +1,5 @@
-//! System V IPC as safe Rust: shared memory segments, over the kernel's facility or over one in user space that means
-//! exactly the same.
+//! System V IPC as safe Rust: shared memory segments, semaphore sets and message queues, over the kernel's facility or over
+//! one in user space that means exactly the same; and locks on files.
 //!
 //! With the C interface, two processes share a counter like this, and a slip of the pen is undefined behaviour:
 //!
@@ -34,6 +34,13 @@
 //! - An [`Attachment`] is a segment's memory in this process. It is detached when dropped, every access is checked
 //!   against the segment's size, and **no safe call can cause undefined behaviour, whatever another process does to the
 //!   memory**: there are copies, atomics, and never a reference to bytes that somebody else may write.
+//! - A [`SemaphoreSet`] does several [operations](Operation) at once or none, and gives [guards](SemaphoreGuard) that release
+//!   what they hold when dropped, and on request also when their process is killed.
+//! - A [`LockFile`] locks ranges of a file or of a segment, for readers together or one writer; the system unlocks them when the
+//!   holder dies. [It says](LockFile#locks-or-semaphores) when to choose which.
+//! - A [`MessageQueue`] moves [messages](Message): bytes, plain values, with the feature `serde` any values; received by
+//!   [selection](Selection), one by one or as an iteration, copied or [in place](MessageInPlace).
+//! - Whatever may wait can also try, or wait with a timeout.
 //! - Each operation has its own error, which names the object and the remedy and converts without loss to the errno
 //!   that C programs get, and to [`std::io::Error`].
 //! - [`Namespace::report`] shows every segment and [`Segment::attachments`] every process that holds one.
@@ -42,9 +49,13 @@
 //!
 //! # What it does not do
 //!
-//! - It does not order accesses for you: whoever writes and whoever reads agree through an atomic or a lock.
-//! - It does not remove segments behind your back: System V objects outlive processes. [`TemporarySegment`] and
-//!   [`TemporaryNamespace`] are for those that should not.
+//! - It does not order accesses for you: whoever writes and whoever reads agree through an atomic, a semaphore or a lock.
+//! - It does not remove objects behind your back: System V objects outlive processes. [`TemporarySegment`],
+//!   [`TemporarySemaphoreSet`], [`TemporaryMessageQueue`] and [`TemporaryNamespace`] are for those that should not.
+//! - It does not hide signals: a wait that a handler interrupted is over, as an error that says so. Whoever has nothing to do
+//!   about it waits anew.
+//! - The kernel cannot wait for messages or file locks with a timeout. There one looks again and again, soon every 16 ms.
+//! - It knows nothing of copies that `fork` makes of guards: let the child forget them.
 //! - It offers no `SHM_REMAP` and no `SHM_EXEC`: replacing what is mapped, or running what others can write, is not safe.
 //! - x86-64 Linux with the GNU C library only.
 
@@ -52,7 +63,6 @@ mod access;
 mod atomic;
 mod attachment;
 mod backend;
-mod backoff;
 mod claims;
 mod creation;
 mod error;
@@ -65,6 +75,7 @@ mod mapping;
 mod memory;
 mod mode;
 mod namespace;
+mod patience;
 mod queue;
 mod remains;
 mod report;
@@ -79,8 +90,8 @@ pub use attachment::Attachment;
 pub use creation::{Intent, NewSegment};
 pub use error::{
     AccessError, AttachError, CapacityError, FileLockError, GetError, LimitsError, Location, LockError, LockedFile,
-    Mechanism, Name, NamespaceError, ObjectName, OperateError, Ownership, QueueGetError, RemoveError, ReportError,
-    SemaphoreGetError, SetError, StatError, ValueError,
+    Mechanism, Name, NamespaceError, ObjectName, OperateError, Ownership, PayloadError, QueueGetError, ReceiveError,
+    RemoveError, ReportError, SemaphoreGetError, SendError, SetError, StatError, ValueError,
 };
 pub use file_lock::{FileLockGuard, LockFile, LockKind};
 pub use id::Id;
@@ -88,7 +99,9 @@ pub use key::{Key, KeyError, ParseKeyError};
 pub use limits::Limits;
 pub use mode::{Mode, ParseModeError, Permissions};
 pub use namespace::{Members, Namespace};
-pub use queue::{MessageQueue, MessageQueueStat, NewMessageQueue};
+pub use queue::{
+    Message, MessageInPlace, MessageQueue, MessageQueueStat, Messages, NewMessageQueue, Request, Selection,
+};
 pub use remains::{AbandonedNamespace, Remains, Remnant};
 pub use report::{AttachmentReport, Process, SegmentReport};
 pub use segment::{Address, Segment};

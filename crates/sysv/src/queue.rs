@@ -1,6 +1,11 @@
 //! Message queues: finding, creating, changing, removing.
 
 mod creation;
+mod in_place;
+mod message;
+mod receive;
+mod selection;
+mod send;
 mod stat;
 
 use std::fmt;
@@ -9,6 +14,10 @@ use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPCMNI, MsqidDs};
 use sysv_engine::{PermChange, Queues, StatBy};
 
 pub use creation::NewMessageQueue;
+pub use in_place::MessageInPlace;
+pub use message::Message;
+pub use receive::Messages;
+pub use selection::{Request, Selection};
 pub use stat::MessageQueueStat;
 
 use crate::error::{Mechanism, ObjectName, Ownership};
@@ -19,16 +28,22 @@ use crate::{
 
 /// A message queue, by its identifier.
 ///
+/// Messages have a type, by which receivers [select](Selection), and bytes. Those of one type come in the order in which
+/// they were sent.
+///
 /// A queue outlives the processes that use it, with the messages in it: dropping this handle does nothing to it. For one
 /// that should go with its creator there is [`TemporaryMessageQueue`].
 ///
 /// ```
-/// use sysv::{Key, MessageQueue, NewMessageQueue};
+/// use sysv::{Key, Message, MessageQueue, NewMessageQueue, Selection};
 /// # let namespace = sysv::TemporaryNamespace::create()?;
 ///
 /// let queue = MessageQueue::create(&namespace, Key::new(42), NewMessageQueue::new())?;
-/// let same = MessageQueue::open(&namespace, Key::new(42))?;
-/// assert_eq!(queue.id(), same.id());
+/// queue.send(&Message::new(1, b"hello"))?;
+///
+/// // In another process:
+/// let queue = MessageQueue::open(&namespace, Key::new(42))?;
+/// assert_eq!(queue.receive(Selection::Any)?.bytes(), b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "msg")]

@@ -5,7 +5,7 @@ use std::fmt;
 use super::operation_error;
 use crate::Errno;
 
-/// Why bytes of an attachment cannot be accessed as asked. Nothing was read or written.
+/// Why bytes of an attachment, or of a message in place, cannot be accessed as asked. Nothing was read or written.
 ///
 /// ```
 /// use std::sync::atomic::AtomicU32;
@@ -30,6 +30,16 @@ pub enum AccessError {
         /// Bytes in the segment.
         size: usize,
     },
+    /// The range reaches beyond the message.
+    #[non_exhaustive]
+    BeyondMessage {
+        /// First byte of the range, counted from the message's start.
+        offset: usize,
+        /// Bytes in the range.
+        length: usize,
+        /// Bytes in the message.
+        size: usize,
+    },
     /// An atomic's offset is not a multiple of its size.
     #[non_exhaustive]
     Misaligned {
@@ -50,7 +60,7 @@ pub enum AccessError {
 }
 
 impl AccessError {
-    /// `EFAULT` beyond the segment, `EINVAL` otherwise.
+    /// `EFAULT` beyond the segment or the message, `EINVAL` otherwise.
     ///
     /// ```
     /// use sysv::{Errno, Key, NewSegment, Segment};
@@ -62,7 +72,7 @@ impl AccessError {
     /// ```
     pub fn errno(&self) -> Errno {
         match self {
-            AccessError::OutOfBounds { .. } => Errno::EFAULT,
+            AccessError::OutOfBounds { .. } | AccessError::BeyondMessage { .. } => Errno::EFAULT,
             AccessError::Misaligned { .. } | AccessError::Overlapping { .. } => Errno::EINVAL,
         }
     }
@@ -77,6 +87,13 @@ impl fmt::Display for AccessError {
                     "{length} bytes at offset {offset} reach beyond the segment's {size} bytes; "
                 )?;
                 f.write_str("access less, or create a larger segment")
+            }
+            AccessError::BeyondMessage { offset, length, size } => {
+                write!(
+                    f,
+                    "{length} bytes at offset {offset} reach beyond the message's {size} bytes; "
+                )?;
+                f.write_str("look at its length first")
             }
             AccessError::Misaligned { offset, alignment } => {
                 write!(

@@ -1,4 +1,4 @@
-//! Why `msgget`, `msgsnd` and `msgrcv` refused.
+//! Why `msgget`, and what `msgctl` does for queues alone, refused.
 
 use std::fmt;
 

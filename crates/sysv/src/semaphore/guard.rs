@@ -4,9 +4,9 @@ use std::fmt;
 use std::mem;
 use std::time::Duration;
 
-use super::operate::Patience;
 use super::{Operation, SemaphoreSet};
 use crate::OperateError;
+use crate::patience::Patience;
 
 /// What a [`SemaphoreGuard`] should hold: units of one semaphore or of several, all or none.
 ///

@@ -7,14 +7,7 @@ use sysv_engine::abi::{IPC_NOWAIT, Sembuf, Timespec};
 
 use super::{Operation, SemaphoreSet};
 use crate::OperateError;
-
-/// How long operations may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    None,
-    Until(Duration),
-    Forever,
-}
+use crate::patience::Patience;
 
 /// So many operations are encoded without a heap.
 const FEW: usize = 8;

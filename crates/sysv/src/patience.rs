@@ -1,18 +1,49 @@
-//! Waiting for what can only be asked for again and again.
+//! How long to wait, and waiting for what can only be asked for again and again.
 //!
 //! Where the system has no timed wait, neither a helping thread nor a signal makes one without leaving something behind. So
-//! one looks, at first often and soon seldom: a wait of any length costs less than a thousandth of a processor, and what is
-//! waited for is noticed a sixtieth of a second late at worst.
+//! one looks, at first often and soon seldom.
 
 use std::time::{Duration, Instant};
 
 use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
 
+use crate::Errno;
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    None,
+    Until(Duration),
+    Forever,
+}
+
+/// Looks again and again while the answer is `not_yet`, until the timeout has passed.
+///
+/// # Errors
+/// `not_yet` after that; `EINTR` once a signal handler has run; what else the attempt says.
+pub(crate) fn look<T>(
+    timeout: Duration,
+    not_yet: Errno,
+    mut attempt: impl FnMut() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let mut backoff = Backoff::new(timeout);
+    loop {
+        match attempt() {
+            Err(errno) if errno == not_yet => match backoff.pause() {
+                Pause::Over => {}
+                Pause::TimedOut => return Err(not_yet),
+                Pause::Interrupted => return Err(Errno::EINTR),
+            },
+            done => return done,
+        }
+    }
+}
+
 const FIRST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_millis(16);
 
 /// The pauses between looks, until a deadline.
-pub(crate) struct Backoff {
+struct Backoff {
     begun: Instant,
     timeout: Duration,
     next: Duration,
@@ -20,7 +51,7 @@ pub(crate) struct Backoff {
 
 /// Why a pause ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pause {
+enum Pause {
     /// It is time to look again.
     Over,
     /// There was no time left for one: the last look was the last.
@@ -30,7 +61,7 @@ pub(crate) enum Pause {
 }
 
 impl Backoff {
-    pub(crate) fn new(timeout: Duration) -> Backoff {
+    fn new(timeout: Duration) -> Backoff {
         Backoff {
             begun: Instant::now(),
             timeout,
@@ -39,7 +70,7 @@ impl Backoff {
     }
 
     /// Sleeps a while, at most until the deadline.
-    pub(crate) fn pause(&mut self) -> Pause {
+    fn pause(&mut self) -> Pause {
         let left = self.timeout.saturating_sub(self.begun.elapsed());
         if left.is_zero() {
             return Pause::TimedOut;
