@@ -111,7 +111,7 @@ const CHUNK: u64 = 20_000;
 /// An image on which a process spends this long is one on which it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a partner may be waited for.
-const PATIENCE_WITH_PARTNER: Duration = Duration::from_millis(50);
+const PATIENCE_WITH_PARTNER: Duration = Duration::from_millis(20);
 /// How often the harness looks.
 const LOOK: Duration = Duration::from_millis(2);
 

@@ -86,10 +86,7 @@ fn main() -> ExitCode {
                 mechanisms,
             }),
             // All of them, also after one that did harm.
-            None => options
-                .names
-                .iter()
-                .fold(true, |all, name| lies::replay(name.as_ref()) && all),
+            None => options.names.iter().filter(|name| !lies::replay(name.as_ref())).count() == 0,
         },
         _ => {
             eprint!("{USAGE}");

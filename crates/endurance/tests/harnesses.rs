@@ -58,3 +58,15 @@ fn lies_in_the_shared_memory_harm_nobody() {
 fn a_liar_at_work_during_the_calls_harms_nobody() {
     endurance(&["lies", "--images", "40000", "--liar"]);
 }
+
+#[test]
+fn no_image_that_once_did_harm_does_any_now() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/lies");
+    let images = std::fs::read_dir(corpus).unwrap();
+    let images: Vec<String> = images
+        .map(|image| image.unwrap().path().to_str().unwrap().to_owned())
+        .collect();
+    assert!(images.len() > 5, "{images:?}");
+    let args: Vec<&str> = ["lies"].into_iter().chain(images.iter().map(String::as_str)).collect();
+    endurance(&args);
+}

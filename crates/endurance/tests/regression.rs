@@ -5,9 +5,9 @@
 use std::ffi::CString;
 use std::os::unix::fs::FileExt;
 
-use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE};
+use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE, SEM_UNDO, Sembuf};
 use sysv_engine::inspect::{self, LAYOUT};
-use sysv_engine::{Engine, Join, Segments, StatBy};
+use sysv_engine::{Asked, Engine, Join, Segments, Semaphores, StatBy};
 
 /// A namespace of the test's own, removed at its end. A test that hangs is ended by the alarm.
 struct Place(String);
@@ -180,6 +180,72 @@ fn no_size_in_the_table_is_too_large_to_count_with() {
         engine.shm_usage().unwrap();
     }
     engine.shm_remove(id).unwrap();
+}
+
+/// Lies found it: the file of a set that the table called enormous was given memory for all those semaphores, as far as the
+/// file system had any.
+#[test]
+fn a_set_that_is_called_enormous_takes_no_more_memory_than_the_largest() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new("enormous");
+    let engine = place.join();
+    let id = engine.semget(IPC_PRIVATE, 3, 0o600).unwrap();
+    // The number of semaphores follows the head and the flags.
+    place.lie(LAYOUT.registries[1].slots.0 + 132, 0x0800_0000);
+    // The first operation that needs the set's file makes it.
+    let _ = engine.semop(
+        id,
+        &[Sembuf {
+            num: 0,
+            op: 1,
+            flg: SEM_UNDO as i16,
+        }],
+        None,
+    );
+    let file = std::fs::metadata(format!("{}/sem/{id}", place.0)).unwrap();
+    assert!(file.blocks() * 512 < 4 << 20, "{} bytes", file.blocks() * 512);
+}
+
+/// Reading found it: whoever was told that billions of operations wait in a circle of cells went through all of them, with the
+/// set locked.
+#[test]
+fn operations_that_wait_in_a_circle_come_to_an_end() {
+    let place = Place::new("circle");
+    let engine = place.join();
+    let id = engine.semget(IPC_PRIVATE, 300, 0o600).unwrap();
+    let down = [Sembuf {
+        num: 0,
+        op: -1,
+        flg: SEM_UNDO as i16,
+    }];
+    // SAFETY: the child only calls the engine, and never returns.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let _ = engine.semop(id, &down, None);
+            libc::_exit(0);
+        }
+        child
+    };
+    while engine.sem_ask(id, 0, Asked::WaitingForMore).unwrap() == 0 {
+        std::thread::yield_now();
+    }
+    let cells = inspect::set_file(300).cells.0 as u64;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(format!("{}/sem/{id}", place.0))
+        .unwrap();
+    // In a cell: the number of operations, then the next cell + 1.
+    file.write_all_at(&u32::MAX.to_le_bytes(), cells + 40).unwrap();
+    file.write_all_at(&1u16.to_le_bytes(), cells + 44).unwrap();
+    let _ = engine.sem_set_value(id, 0, 32767);
+    let mut status = 0;
+    // SAFETY: our own child; the status is written.
+    unsafe {
+        libc::kill(child, libc::SIGKILL);
+        libc::waitpid(child, &raw mut status, 0);
+    }
+    engine.sweep().unwrap();
 }
 
 /// A process killed between marking a process record and describing it left the record taken for ever.

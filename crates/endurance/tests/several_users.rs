@@ -8,9 +8,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use sysv_engine::abi::{IPC_CREAT, SHM_RDONLY};
+use sysv_engine::abi::{IPC_CREAT, IPC_NOWAIT, SHM_RDONLY, Sembuf};
 use sysv_engine::inspect::LAYOUT;
-use sysv_engine::{Engine, Errno, Join, PermChange, Segments, StatBy};
+use sysv_engine::{Asked, Engine, Errno, Join, PermChange, Queues, Segments, Semaphores, StatBy};
 
 const OWNER: u32 = 65534;
 const OTHER: u32 = 65533;
@@ -67,9 +67,38 @@ impl Place {
 
     /// The file of the only segment.
     fn file(&self) -> PathBuf {
-        let mut names = std::fs::read_dir(self.0.join("shm")).unwrap();
+        self.file_in("shm")
+    }
+
+    /// The only file in a directory of the namespace.
+    fn file_in(&self, directory: &str) -> PathBuf {
+        let mut names = std::fs::read_dir(self.0.join(directory)).unwrap();
         names.next().unwrap().unwrap().path()
     }
+
+    /// Every member may write the table: there the first slot of a registry becomes `OTHER`'s, open to everybody.
+    fn take_over(&self, registry: usize) -> Result<(), Errno> {
+        let first = LAYOUT.registries[registry].slots.0;
+        // The head begins with state, key, uid, gid, cuid, cgid and mode.
+        for (word, value) in [(2, OTHER), (3, OTHER), (4, OTHER), (5, OTHER), (6, 0o666)] {
+            self.lie(first + word * 4, value)?;
+        }
+        Ok(())
+    }
+
+    fn lie(&self, at: usize, value: u32) -> Result<(), Errno> {
+        let table = OpenOptions::new().write(true).open(self.0.join("table"));
+        let written = table.and_then(|table| table.write_all_at(&value.to_le_bytes(), at as u64));
+        written.map_err(|_| Errno::EIO)
+    }
+}
+
+/// What a process can do with a file by itself: read it 1, write it 2, remove it 4.
+fn powers_over(file: &std::path::Path) -> i32 {
+    let read = OpenOptions::new().read(true).open(file).is_ok();
+    let written = OpenOptions::new().write(true).open(file).is_ok();
+    let removed = std::fs::remove_file(file).is_ok();
+    i32::from(read) | i32::from(written) << 1 | i32::from(removed) << 2
 }
 
 impl Drop for Place {
@@ -98,29 +127,14 @@ fn nobody_reaches_a_segment_s_bytes_without_permission_even_by_lying() {
     let (id, _) = place.join().shm_stat(FIRST_INDEX, StatBy::Index).unwrap();
     let attached = place.as_user(OTHER, |e| Ok(errno_of(attach(e, id, SHM_RDONLY))));
     assert_eq!(attached, libc::EACCES);
-    // Every member may write the table. The liar makes itself the owner there.
+    // The liar makes itself the owner in the table.
     let lied = place.as_user(OTHER, |e| {
-        let table = OpenOptions::new()
-            .write(true)
-            .open(place.0.join("table"))
-            .map_err(|_| Errno::EIO)?;
-        // The head begins with state, key, uid, gid, cuid, cgid and mode.
-        for (word, value) in [(2, OTHER), (3, OTHER), (4, OTHER), (5, OTHER), (6, 0o666)] {
-            let at = LAYOUT.segments.0 + word * 4;
-            table
-                .write_all_at(&value.to_le_bytes(), at as u64)
-                .map_err(|_| Errno::EIO)?;
-        }
+        place.take_over(0)?;
         Ok(errno_of(attach(e, id, SHM_RDONLY)))
     });
     assert_eq!(lied, libc::EACCES, "the kernel knows better");
     let file = place.file();
-    let taken = place.as_user(OTHER, |_| {
-        let read = OpenOptions::new().read(true).open(&file).is_ok();
-        let written = OpenOptions::new().write(true).open(&file).is_ok();
-        let removed = std::fs::remove_file(&file).is_ok();
-        Ok(i32::from(read) | i32::from(written) << 1 | i32::from(removed) << 2)
-    });
+    let taken = place.as_user(OTHER, |_| Ok(powers_over(&file)));
     assert_eq!(taken, 0, "read 1, written 2, removed 4");
 }
 
@@ -150,6 +164,147 @@ fn nobody_removes_or_changes_another_s_segment() {
     assert_eq!((after.perm.uid, after.perm.mode), (before.perm.uid, before.perm.mode));
     // What the mode does allow works.
     assert_eq!(place.as_user(OTHER, |e| Ok(errno_of(attach(e, id, 0)))), 0);
+}
+
+fn up(num: u16) -> Sembuf {
+    Sembuf { num, op: 1, flg: 0 }
+}
+
+#[test]
+fn nobody_reaches_a_set_s_semaphores_without_permission_even_by_lying() {
+    let Some(place) = Place::shared("semaphores") else {
+        return;
+    };
+    let made = place.as_user(OWNER, |e| {
+        let id = e.semget(KEY, 3, IPC_CREAT | 0o600)?;
+        e.sem_set_value(id, 1, 5).map(|()| 0)
+    });
+    assert_eq!(made, 0);
+    let id = place.join().semget(KEY, 0, 0).unwrap();
+    let file = place.file_in("sem");
+    for lying in [false, true] {
+        let reached = place.as_user(OTHER, |e| {
+            if lying {
+                place.take_over(1)?;
+                // After the head: that the set stands in the table, and has more semaphores.
+                let slot = LAYOUT.registries[1].slots.0;
+                place.lie(slot + 128, 1 << 8 | 3)?;
+                place.lie(slot + 132, 16)?;
+            }
+            let asked = errno_of(e.sem_ask(id, 1, Asked::Value));
+            let operated = errno_of(e.semop(id, &[up(1)], None));
+            let set = errno_of(e.sem_set_value(id, 1, 0));
+            Ok(i32::from(
+                (asked, operated, set) != (libc::EACCES, libc::EACCES, libc::EACCES),
+            ))
+        });
+        assert_eq!(reached, 0, "lying: {lying}");
+        assert_eq!(place.as_user(OTHER, |_| Ok(powers_over(&file))), 0);
+    }
+    // Its owner goes on with the set that it made: as many semaphores, and their values.
+    let owner = place.as_user(OWNER, |e| {
+        e.semop(id, &[up(1)], None)?;
+        let counted = e.sem_count(id)?;
+        let mut values = vec![0; counted];
+        e.sem_values(id, &mut values)?;
+        let described = e.sem_stat(id, StatBy::Id)?.1.nsems;
+        Ok(i32::from((values, described) != (vec![0, 6, 0], 3)))
+    });
+    assert_eq!(owner, 0);
+}
+
+#[test]
+fn nobody_removes_or_changes_another_s_set() {
+    let Some(place) = Place::shared("set-control") else {
+        return;
+    };
+    assert_eq!(
+        place.as_user(OWNER, |e| e.semget(KEY, 3, IPC_CREAT | 0o644).map(|_| 0)),
+        0
+    );
+    let id = place.join().semget(KEY, 0, 0).unwrap();
+    let change = PermChange {
+        uid: OTHER,
+        gid: OTHER,
+        mode: 0o666,
+    };
+    let errnos = place.as_user(OTHER, |e| {
+        assert_eq!(errno_of(e.sem_remove(id)), libc::EPERM);
+        assert_eq!(errno_of(e.sem_set(id, change)), libc::EPERM);
+        assert_eq!(errno_of(e.semop(id, &[up(0)], None)), libc::EACCES);
+        // What the mode does allow works.
+        assert_eq!(e.sem_ask(id, 0, Asked::Value), Ok(0));
+        Ok(0)
+    });
+    assert_eq!(errnos, 0);
+    let file = place.file_in("sem");
+    // A liar can have the table forget it, but not its file.
+    place.as_user(OTHER, |e| {
+        place.take_over(1)?;
+        let _ = e.sem_set(id, change);
+        let _ = e.sem_remove(id);
+        Ok(0)
+    });
+    use std::os::unix::fs::MetadataExt;
+    let st = std::fs::metadata(&file).unwrap();
+    assert_eq!((st.uid(), st.mode() & 0o777), (OWNER, 0o644));
+}
+
+#[test]
+fn nobody_reaches_a_queue_s_messages_without_permission_even_by_lying() {
+    let Some(place) = Place::shared("messages") else { return };
+    let mut message = [7u64, 0x5ec7e7];
+    let at = (&raw mut message) as usize;
+    // SAFETY: the message is read, and is that long.
+    let send = |e: &Engine, id| unsafe { e.msgsnd(id, at, 8, IPC_NOWAIT) };
+    // SAFETY: the message may be overwritten, and is that long.
+    let receive = |e: &Engine, id| unsafe { e.msgrcv(id, at, 8, 0, IPC_NOWAIT) };
+    let made = place.as_user(OWNER, |e| {
+        let id = e.msgget(KEY, IPC_CREAT | 0o600)?;
+        send(e, id).map(|()| 0)
+    });
+    assert_eq!(made, 0);
+    let id = place.join().msgget(KEY, 0).unwrap();
+    let file = place.file_in("msg");
+    for lying in [false, true] {
+        let reached = place.as_user(OTHER, |e| {
+            if lying {
+                place.take_over(2)?;
+            }
+            let (received, sent) = (errno_of(receive(e, id)), errno_of(send(e, id)));
+            Ok(i32::from((received, sent) != (libc::EACCES, libc::EACCES)))
+        });
+        assert_eq!(reached, 0, "lying: {lying}");
+        assert_eq!(place.as_user(OTHER, |_| Ok(powers_over(&file))), 0);
+    }
+    let got = place.as_user(OWNER, |e| Ok(i32::from(receive(e, id)? != 8)));
+    assert_eq!(got, 0, "its owner still receives it");
+}
+
+#[test]
+fn nobody_removes_or_changes_another_s_queue() {
+    let Some(place) = Place::shared("queue-control") else {
+        return;
+    };
+    assert_eq!(place.as_user(OWNER, |e| e.msgget(KEY, IPC_CREAT | 0o600).map(|_| 0)), 0);
+    let id = place.join().msgget(KEY, 0).unwrap();
+    let change = PermChange {
+        uid: OTHER,
+        gid: OTHER,
+        mode: 0o666,
+    };
+    let refused = place.as_user(OTHER, |e| {
+        assert_eq!(errno_of(e.msg_remove(id)), libc::EPERM);
+        assert_eq!(errno_of(e.msg_set(id, change, 1)), libc::EPERM);
+        place.take_over(2)?;
+        let _ = e.msg_set(id, change, 1);
+        let _ = e.msg_remove(id);
+        Ok(0)
+    });
+    assert_eq!(refused, 0);
+    use std::os::unix::fs::MetadataExt;
+    let st = std::fs::metadata(place.file_in("msg")).unwrap();
+    assert_eq!((st.uid(), st.mode() & 0o777), (OWNER, 0o600));
 }
 
 /// Reading found it: what one user may not remove, the file of a removed segment whose last user was killed, was left lying

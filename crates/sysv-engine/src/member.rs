@@ -23,6 +23,7 @@ use crate::segment;
 use crate::semaphore::Mappings;
 use crate::sys;
 use crate::table::Table;
+use crate::usercopy;
 
 /// What [`Presence::state`] says: zero is what a child sees that was forked behind our back.
 const ABSENT: u32 = 0;
@@ -52,6 +53,8 @@ pub(crate) struct Member {
     pub(crate) private: PrivateLock<Private>,
     /// Mapped files of semaphore sets.
     pub(crate) sets: Mappings,
+    /// Raised once the table or the limits have turned out to be cut short.
+    damage: usercopy::Alarm,
     /// [`Engine`](crate::Engine) handles on it. Changed under `process::MEMBERS`.
     pub(crate) handles: AtomicU32,
 }
@@ -104,10 +107,12 @@ impl Member {
                     child: None,
                 }),
                 sets: Mappings::new(),
+                damage: usercopy::Alarm::new(),
                 handles: AtomicU32::new(1),
             });
             &*memory
         };
+        member.guard_files();
         // As after each attachment: the first one may want any free address.
         let _ = member.private.lock().attachments.reserve_one();
         let enrolled = process::enrol(member, &mut member.private.lock());
@@ -125,6 +130,9 @@ impl Member {
         let memory = core::ptr::from_ref(self).cast_mut();
         // SAFETY: `join` mapped these; the caller vouches that nothing refers to them.
         unsafe {
+            for start in [self.mapped.table as usize, self.mapped.limits as usize] {
+                usercopy::unguard(start);
+            }
             self.sets.unmap(self.private.lock().sets.as_slice());
             self.mapped.unmap();
             self.queues.unmap(&mut self.private.lock().orphans);
@@ -132,6 +140,27 @@ impl Member {
             core::ptr::drop_in_place(memory);
             let _ = sys::munmap(memory as usize, size_of::<Member>().next_multiple_of(PAGE_SIZE));
         }
+    }
+
+    /// In a namespace for several users another one may cut the table short. Whoever finds that out must not be killed by it.
+    fn guard_files(&'static self) {
+        if !self.is_shared() {
+            return;
+        }
+        let (table, limits) = (self.mapped.table as usize, self.mapped.limits as usize);
+        for (start, len) in [(table, size_of::<Table>()), (limits, size_of::<LimitsPage>())] {
+            // SAFETY: `namespace::open` mapped them so, and `free` ends the guards before it unmaps them and the alarm's gate.
+            // Where there is no memory for that, they are as unguarded as with any other library.
+            unsafe {
+                self.damage.close(&self.presence().state);
+                let _ = usercopy::guard(start, len, &self.damage).map(core::mem::forget);
+            }
+        }
+    }
+
+    /// Whether the table or the limits have been cut short: then nothing that this process would do here is known to others.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damage.is_raised()
     }
 
     /// Begins a call: a child that was forked behind our back enrols itself first.

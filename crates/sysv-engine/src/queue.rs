@@ -24,8 +24,7 @@
 //!
 //! What remains: a message's bytes are copied with the queue's lock held, so that a process that is stopped, or waits for a
 //! page of its own, in the middle of that delays the queue's others; memory that a queue once took stays with it until
-//! its removal; whoever may receive may also write the file, and so forge messages; a member that cuts a queue's file
-//! short kills those who use the queue; a handler that runs in the first instants of a wait goes unnoticed where handlers
+//! its removal; whoever may receive may also write the file, and so forge messages; a handler that runs in the first instants of a wait goes unnoticed where handlers
 //! are not [entered through ours](crate::signals), as between Rust and a C library that nobody interposes.
 
 mod contents;

@@ -248,8 +248,9 @@ pub(crate) struct SetHead {
     pub undos: PoolHeader,
     /// The cells + 1 of the waiters who look for the dead on behalf of all; 0 for none.
     pub watchers: [AtomicU16; 2],
-    _pad2: AtomicU32,
-    _pad3: AtomicU64,
+    /// Number of semaphores, in a set that stands in a file.
+    pub nsems: AtomicU32,
+    _pad2: AtomicU64,
 }
 
 /// One semaphore.
@@ -403,7 +404,7 @@ mod tests {
         documented!(QueueSlot: tally flags);
         documented!(Tally: capacity bytes messages sent_at received_at sender receiver);
         documented!(SetSlot: flags nsems set semaphores);
-        documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting waiters undos);
+        documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting waiters undos nsems);
         documented!(Semaphore: word undos waiters next);
         documented!(AttachRecord: owner slot sequence flags address length segment_links process_links);
     }

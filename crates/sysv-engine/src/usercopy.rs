@@ -26,7 +26,8 @@ mod routine;
 mod unblocked;
 
 pub(crate) use guarded::replace_page;
-pub use guarded::{Guarded, guard};
+pub use guarded::{Alarm, Guarded, guard};
+pub(crate) use guarded::{guard_quietly, unguard};
 pub(crate) use routine::way_out;
 pub(crate) use unblocked::is_letting_in;
 

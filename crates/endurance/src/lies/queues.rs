@@ -117,6 +117,13 @@ pub(super) fn call(engine: &Engine, ids: &[i32], random: &mut Random) -> Result<
             received.map(drop)
         }
         3..=5 => send(engine, id, 1 + kind.abs(), len, IPC_NOWAIT),
+        6 if len % 4 == 0 => {
+            let message = engine.receive_in_place(id, LONGEST, kind, IPC_NOWAIT, None)?;
+            // SAFETY: the message's bytes can be read as long as it lives.
+            let sum = (0..message.len()).fold(0u8, |sum, n| unsafe { sum ^ message.as_ptr().add(n).read_volatile() });
+            std::hint::black_box(sum);
+            Ok(())
+        }
         6..=8 => {
             let flags = [0, MSG_NOERROR, MSG_EXCEPT, MSG_NOERROR | MSG_EXCEPT];
             receive(engine, id, kind, len, IPC_NOWAIT | *random.one_of(&flags)).map(drop)

@@ -215,6 +215,9 @@ pub(crate) fn retire(member: &Member, private: &mut Private) {
 /// that calls once more while it exits. What it has attached counts again from here.
 #[cold]
 pub(crate) fn enrol_again(member: &Member) -> Result<()> {
+    if member.is_damaged() {
+        return Err(Errno::EIO);
+    }
     let forked = member.inherit_lock();
     let mut private = if forked {
         // Forked behind our back: the lock may be held by a thread that exists only in the parent.

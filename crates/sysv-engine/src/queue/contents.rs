@@ -6,7 +6,9 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
 use super::ground::{Ground, Piece};
-use super::layout::{ENVELOPE_CHUNKS, Envelope, FIRST_ENVELOPES, HELD, Header, Tally, WINDOW, chunk_extent, in_chunks};
+use super::layout::{
+    ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HELD, Header, Tally, WINDOW, chunk_extent, in_chunks,
+};
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
 
@@ -24,6 +26,8 @@ pub(crate) struct Message {
     pub kind: i64,
     /// Bytes.
     pub len: usize,
+    /// The heap's chunk that they are in.
+    pub chunk: usize,
     /// Where they are, for as long as the lock is held and the message stays.
     pub bytes: *const u8,
 }
@@ -210,6 +214,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             envelope: number,
             kind: envelope.kind.load(Relaxed),
             len,
+            chunk: in_chunks(block.position, FIRST_CHUNK).0,
             bytes: self.address(block)?,
         })
     }
@@ -292,6 +297,9 @@ impl<'g, G: Ground> Contents<'g, G> {
             .envelope_high
             .load(Relaxed)
             .min(header.envelope_backed.load(Relaxed));
+        // A file that only says that it is long would get pages by being read.
+        let held = self.ground.allocated() / size_of::<Envelope>() as u64;
+        left = left.min(u32::try_from(held).unwrap_or(u32::MAX));
         for (chunk, at) in header.envelope_chunks.iter().enumerate().take(ENVELOPE_CHUNKS) {
             let (len, start) = chunk_extent(chunk, FIRST_ENVELOPES);
             for place in 0..len.min(left) {

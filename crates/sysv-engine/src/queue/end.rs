@@ -31,7 +31,7 @@ pub(super) fn end(locked: &LockedQueues<'_>, number: usize, slot: &QueueSlot, st
 fn tell(locked: &LockedQueues<'_>, id: i32) -> Result<()> {
     let member = locked.member;
     let file = member.with_object_path("msg", id, |path| sys::open(path, libc::O_RDWR, 0))?;
-    let window = Brief::map(&file)?;
+    let window = Brief::map(member, &file)?;
     let header = &window.get().header;
     let mine = header.id.load(Relaxed);
     if mine != 0 && mine != id as u32 + 1 {

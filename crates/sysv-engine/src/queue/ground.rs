@@ -33,6 +33,9 @@ pub(crate) trait Ground {
     /// `ENOMEM` if that cannot be.
     fn extend(&self, len: u64) -> Result<()>;
 
+    /// Bytes of the file that have memory, or more where that cannot be told.
+    fn allocated(&self) -> u64;
+
     /// Gives a range of the file memory, so that touching it cannot fail.
     ///
     /// # Errors

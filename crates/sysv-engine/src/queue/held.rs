@@ -8,8 +8,11 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::contents::{Contents, Message, Party};
 use super::ground::Ground;
-use super::layout::{Envelope, FIRST_CHUNK, HELD, in_chunks};
+use super::layout::{Envelope, HELD};
 use crate::lock::Tag;
+
+/// Steps through the list of those that are held: where it goes on for longer, the rest is looked after another time.
+const MOST_HELD: u32 = 1 << 22;
 
 /// A message that is held: what its envelope says as long as it is.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +37,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             envelope: message.envelope,
             state,
             holder,
-            chunk: in_chunks(envelope.position.load(Relaxed), FIRST_CHUNK).0,
+            chunk: message.chunk,
         })
     }
 
@@ -90,7 +93,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// Calls `each` with the envelopes that are held until it returns `false`. Bounded, whatever the list holds.
     pub(super) fn for_each_held(&self, each: &mut dyn FnMut(u32, &'g Envelope) -> bool) {
         let mut link = self.header().held.load(Relaxed);
-        for _ in 0..self.header().envelope_high.load(Relaxed) {
+        for _ in 0..self.header().envelope_high.load(Relaxed).min(MOST_HELD) {
             let Some(number) = link.checked_sub(1) else { return };
             let Some(envelope) = self.envelope(number) else { return };
             // Before `each`, which may free it.

@@ -16,6 +16,8 @@ use crate::errno::{Errno, Result};
 
 /// Entries of the first array: one page.
 const FIRST_CAPACITY: usize = PAGE_SIZE / size_of::<OrderEntry>();
+/// Entries that lead nowhere, in one search, before the order is made anew.
+const MOST_STRUCK: usize = 64;
 /// No queue has more messages.
 const LARGEST_CAPACITY: usize = 1 << 30;
 
@@ -167,17 +169,20 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// The message that a receiver wants, and its place in the order.
     #[inline]
     pub(crate) fn find(&self, selection: Selection) -> Option<(u32, Message)> {
-        loop {
+        for _ in 0..MOST_STRUCK {
             let at = self.search(selection)?;
             let entry = self.order().get(at)?;
             match self.message(entry.envelope.load(Relaxed)) {
                 Some(message) if selection.admits(message.kind) || matches!(selection, Selection::Position(_)) => {
                     return Some((at as u32, message));
                 }
-                // Not what an honest member wrote. One entry less each time, so that this ends.
+                // Not what an honest member wrote.
                 _ => self.strike_out(at as u32),
             }
         }
+        // Each entry that is struck costs a search. The whole order is no good.
+        self.header().dirty.store(1, Relaxed);
+        None
     }
 
     /// The envelopes in the order, first come first.

@@ -134,6 +134,10 @@ impl Ground for Plain {
         Ok(())
     }
 
+    fn allocated(&self) -> u64 {
+        u64::MAX
+    }
+
     fn back(&self, _: u64, len: u64) -> Result<()> {
         let left = self.memory.get().checked_sub(len).ok_or(Errno::ENOMEM)?;
         self.memory.set(left);
@@ -415,6 +419,28 @@ fn the_memory_of_dead_readers_is_used_before_new_memory_is_taken() {
         rounds.push(u64::MAX - queue.memory.get());
     }
     assert!(rounds[19] <= 2 * rounds[0], "{rounds:?}");
+}
+
+/// Reading found it: each entry that led nowhere cost a search of the whole order, with the queue locked.
+#[test]
+fn an_order_that_leads_nowhere_is_given_up() {
+    let queue = Plain::new(1 << 20);
+    for _ in 0..1000 {
+        queue.send(1, b"").unwrap();
+    }
+    queue.send(2, b"last").unwrap();
+    let header = &queue.window.header;
+    let high = header.envelope_high.swap(0, Relaxed);
+    assert_eq!(queue.receive(Selection::Any), None);
+    assert_eq!(
+        header.dirty.load(Relaxed),
+        1,
+        "the next holder of the lock makes it anew"
+    );
+    assert!(header.order_live.load(Relaxed) > 900, "and until then it is left alone");
+    header.envelope_high.store(high, Relaxed);
+    queue.contents().rebuild(&|_| true).unwrap();
+    assert_eq!(queue.receive(Selection::Exactly(2)), Some((2, b"last".to_vec())));
 }
 
 #[test]

@@ -111,6 +111,13 @@ impl<'g, G: Ground> Contents<'g, G> {
         Ok(Some(number))
     }
 
+    /// How many waiter records have been used, as far as they have file pages.
+    fn waiters_used(&self) -> usize {
+        let header = self.header();
+        let used = header.waiter_high.load(Relaxed).min(header.waiter_backed.load(Relaxed));
+        (used as usize).min(WAITERS)
+    }
+
     /// Strikes one who waits no longer. A message given to it stays given.
     pub(crate) fn delist(&self, number: u32) {
         let Some(waiter) = self.waiter(number) else { return };
@@ -306,20 +313,20 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// As [`return_grant`](Contents::return_grant).
     #[cold]
     pub(crate) fn bury_granted(&self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
-        while self.header().granted.load(Relaxed) != 0 {
-            let mut dead = None;
-            self.for_each_waiter(&self.header().receivers, |number, waiter| {
-                if waiter.state.load(Relaxed) == GRANTED
-                    && !Tag::from_word(waiter.owner.load(Relaxed)).is_some_and(alive)
-                {
-                    dead = Some(number);
-                }
-                dead.is_none()
-            });
-            match dead {
-                Some(number) => self.return_grant(number)?,
-                None => break,
+        let mut any = false;
+        // All at once: the order is made anew only once.
+        for (number, waiter) in (0..).zip(&self.ground.window().waiters[..self.waiters_used()]) {
+            let dead = || !Tag::from_word(waiter.owner.load(Relaxed)).is_some_and(alive);
+            if waiter.state.load(Relaxed) == GRANTED && dead() {
+                self.header().dirty.store(1, Relaxed);
+                any = true;
+                self.delist(number);
             }
+        }
+        if any {
+            self.rebuild_order()?;
+            self.header().dirty.store(0, Relaxed);
+            self.rouse_all();
         }
         Ok(())
     }

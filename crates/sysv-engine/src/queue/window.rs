@@ -23,7 +23,10 @@ use crate::namespace;
 use crate::page_vec::PageVec;
 use crate::sys::{self, Fd};
 use crate::table::{QUEUES, QueueSlot};
+use crate::usercopy;
 
+/// Each order array is twice as long as its predecessor, so that there are no more.
+const FORMER_ORDERS: usize = 24;
 const PIECES: usize = 1 + ENVELOPE_CHUNKS + HEAP_CHUNKS;
 
 /// Where this process has the queues, by their index.
@@ -52,6 +55,9 @@ pub(super) struct Place {
     window: AtomicUsize,
     /// Bytes of the order array that are mapped.
     order_len: AtomicUsize,
+    /// Former order arrays, address and length. They stay mapped as long as the queue is here: whoever lies about the lock
+    /// can make two threads believe that they hold it, and one of them may be reading there.
+    former: [[AtomicUsize; 2]; FORMER_ORDERS],
     pieces: [PiecePlace; PIECES],
 }
 
@@ -99,12 +105,12 @@ impl Windows {
             if window != 0 {
                 place.drop_pieces(orphans);
                 // SAFETY: mapped by `attach`; the caller vouches that nothing refers to it.
-                let _ = unsafe { sys::munmap(window, WINDOW) };
+                unsafe { unmap(window, WINDOW) };
             }
         }
         for orphan in orphans.as_slice() {
             // SAFETY: mapped by `map_piece`; as above.
-            let _ = unsafe { sys::munmap(orphan.address, orphan.len) };
+            unsafe { unmap(orphan.address, orphan.len) };
         }
         let base = self.base.swap(0, Relaxed);
         if base != 0 {
@@ -123,6 +129,14 @@ impl Place {
 
     /// Unmaps the pieces; those in which messages are read go to the orphans.
     fn drop_pieces(&self, orphans: &mut PageVec<Orphan>) {
+        for [address, len] in &self.former {
+            let address = address.swap(0, Relaxed);
+            if address != 0 {
+                // SAFETY: mapped by `map_piece` with this length; whoever uses a piece holds the queue's lock, as the caller
+                // does.
+                unsafe { unmap(address, len.load(Relaxed)) };
+            }
+        }
         for (index, piece) in self.pieces.iter().enumerate() {
             let address = piece.address.swap(0, Relaxed);
             piece.at.store(0, Relaxed);
@@ -134,7 +148,7 @@ impl Place {
             } else if address != 0 {
                 // SAFETY: mapped by `map_piece` with this length; whoever uses a piece holds the queue's lock, as the
                 // caller does.
-                let _ = unsafe { sys::munmap(address, self.length(index)) };
+                unsafe { unmap(address, self.length(index)) };
             }
         }
     }
@@ -209,6 +223,7 @@ impl<'m> Mapped<'m> {
         }
         // SAFETY: a new range.
         let new = unsafe { sys::mmap(0, WINDOW, PROT, libc::MAP_SHARED, file.raw(), 0) }.map_err(|_| Errno::ENOMEM)?;
+        guard(member, new, WINDOW);
         // SAFETY: just mapped; atomics only.
         let header = unsafe { &(*(new as *const Window)).header };
         // A new file is zeros; whoever opens it first says whose it is. All say the same.
@@ -222,7 +237,7 @@ impl<'m> Mapped<'m> {
             .unwrap_or_else(|found| found);
         if !matches!(named, 0) && named != id as u32 + 1 || !matches!(magic, 0 | MAGIC) {
             // SAFETY: nobody knows the mapping.
-            let _ = unsafe { sys::munmap(new, WINDOW) };
+            unsafe { unmap(new, WINDOW) };
             return Err(Errno::EIDRM);
         }
         match place.window() {
@@ -290,29 +305,60 @@ impl<'m> Mapped<'m> {
         if len == 0 || at < WINDOW as u64 || !at.is_multiple_of(PAGE_SIZE as u64) {
             return None;
         }
-        let file = self.open().ok()?;
-        if (sys::fstat(&file).ok()?.st_size as u64) < end {
-            return None;
-        }
         let piece = &self.place.pieces[index];
-        // Somebody reads a message there. Its place in the file never changes; nobody honest says otherwise.
-        if piece.pins.load(Relaxed) != 0 {
+        let old = piece.address.load(Relaxed);
+        // Only the order array ever moves; nobody honest says so of another piece, which may be in use besides.
+        let former = if old == 0 {
+            None
+        } else if index == 0 {
+            Some(
+                self.place
+                    .former
+                    .iter()
+                    .find(|[address, _]| address.load(Relaxed) == 0)?,
+            )
+        } else {
+            return None;
+        };
+        let file = self.open().ok()?;
+        let st = sys::fstat(&file).ok()?;
+        // An order array has all its pages: what has not would get them by being searched.
+        if (st.st_size as u64) < end || index == 0 && (st.st_blocks as u64).saturating_mul(512) < len as u64 {
             return None;
         }
         // SAFETY: a new range.
         let address = unsafe { sys::mmap(0, len, PROT, libc::MAP_SHARED, file.raw(), at) }.ok()?;
-        let old = piece.address.load(Relaxed);
-        if old != 0 {
-            // SAFETY: mapped here before; only the queue's lock's holder uses pieces, and that is this thread.
-            let _ = unsafe { sys::munmap(old, self.place.length(index)) };
+        if let Some([address, len]) = former {
+            address.store(old, Relaxed);
+            len.store(self.place.length(index), Relaxed);
         }
         if index == 0 {
             self.place.order_len.store(len, Relaxed);
         }
+        guard(self.member, address, len);
         piece.address.store(address, Relaxed);
         piece.at.store(at, Relaxed);
         Some(address as *mut u8)
     }
+}
+
+/// In a namespace for several users whoever may use a queue may cut its file short, and whoever else uses it must not be
+/// killed by that: zeros stand there then, and no queue has such a header.
+fn guard(member: &Member, start: usize, len: usize) {
+    if member.is_shared() {
+        // SAFETY: just mapped; `unmap` ends the guard first.
+        let _ = unsafe { usercopy::guard_quietly(start, len) }.map(core::mem::forget);
+    }
+}
+
+/// Unmaps what this module mapped.
+///
+/// # Safety
+/// Nobody may look at it any more.
+unsafe fn unmap(start: usize, len: usize) {
+    usercopy::unguard(start);
+    // SAFETY: the caller's promise.
+    let _ = unsafe { sys::munmap(start, len) };
 }
 
 const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
@@ -331,6 +377,9 @@ fn replace(member: &Member, private: &mut Private, place: &Place, old: &Window, 
     // SAFETY: an old length of 0 duplicates a shared mapping to a new range.
     let copy = unsafe { sys::mremap(window, 0, PAGE_SIZE, libc::MREMAP_MAYMOVE, 0) };
     let moved = copy.and_then(|copy| {
+        guard(member, copy, PAGE_SIZE);
+        // The window itself stays guarded.
+        usercopy::unguard(new);
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: the window is this module's; both ranges hold atomics only, so that late comers may go on reading.
         let moved = unsafe { sys::mremap(new, WINDOW, WINDOW, flags, window) };
@@ -339,13 +388,13 @@ fn replace(member: &Member, private: &mut Private, place: &Place, old: &Window, 
             lock::release(unsafe { &(*(copy as *const Window)).header.lock });
         }
         // SAFETY: nobody else knows the copy.
-        let _ = unsafe { sys::munmap(copy, PAGE_SIZE) };
+        unsafe { unmap(copy, PAGE_SIZE) };
         moved
     });
     if moved.is_err() {
         lock::release(&old.header.lock);
         // SAFETY: nobody else knows the new mapping.
-        let _ = unsafe { sys::munmap(new, WINDOW) };
+        unsafe { unmap(new, WINDOW) };
         return Err(Errno::ENOMEM);
     }
     Ok(())
@@ -386,6 +435,11 @@ impl Ground for Mapped<'_> {
         namespace::allocate(&self.open()?, at, len).map_err(|_| Errno::ENOMEM)
     }
 
+    fn allocated(&self) -> u64 {
+        let st = self.open().and_then(|file| sys::fstat(&file));
+        st.map_or(u64::MAX, |st| (st.st_blocks as u64).saturating_mul(512))
+    }
+
     fn is_alive(&self, tag: Tag) -> bool {
         self.member.is_alive(tag, &self.member.lazy_live())
     }
@@ -411,7 +465,7 @@ pub(super) fn unpin_orphan(private: &mut Private, address: usize) {
     orphan.pins -= 1;
     if orphan.pins == 0 {
         // SAFETY: mapped by `map_piece`; nobody reads there any more.
-        let _ = unsafe { sys::munmap(orphan.address, orphan.len) };
+        unsafe { unmap(orphan.address, orphan.len) };
         orphans.swap_remove(index);
     }
 }
@@ -420,12 +474,15 @@ pub(super) fn unpin_orphan(private: &mut Private, address: usize) {
 pub(super) struct Brief(usize);
 
 impl Brief {
-    pub(super) fn map(file: &Fd) -> Result<Brief> {
+    pub(super) fn map(member: &Member, file: &Fd) -> Result<Brief> {
         if (sys::fstat(file)?.st_size as usize) < WINDOW {
             return Err(Errno::EIDRM);
         }
         // SAFETY: a new range.
-        unsafe { sys::mmap(0, WINDOW, PROT, libc::MAP_SHARED, file.raw(), 0) }.map(Brief)
+        unsafe { sys::mmap(0, WINDOW, PROT, libc::MAP_SHARED, file.raw(), 0) }.map(|start| {
+            guard(member, start, WINDOW);
+            Brief(start)
+        })
     }
 
     pub(super) fn get(&self) -> &Window {
@@ -437,6 +494,6 @@ impl Brief {
 impl Drop for Brief {
     fn drop(&mut self) {
         // SAFETY: mapped by `map`; references to it end before this.
-        let _ = unsafe { sys::munmap(self.0, WINDOW) };
+        unsafe { unmap(self.0, WINDOW) };
     }
 }

@@ -6,11 +6,11 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::commit::{ARMED, STAGED, carry_over, freeze};
-use super::memory::Set;
+use super::memory::{Set, stands_in_table};
 use super::operate::note_time;
+use super::registry;
 use super::undo::UndoRecord;
 use super::word::{FROZEN, HELD, Last, OWED};
-use super::{INLINE, registry};
 use crate::abi::{SEM_UNDO, SEMAEM, SEMVMX, Sembuf};
 use crate::credentials::Caller;
 use crate::critical::Section;
@@ -45,7 +45,7 @@ pub(super) fn operate(member: &Member, id: i32, operations: &[Sembuf]) -> Option
     if !Caller::current().permits(&slot.head.ownership(), wanted) {
         return None;
     }
-    let set = if !undo && slot.flags.load(Acquire) & INLINE != 0 {
+    let set = if !undo && stands_in_table(member, slot) {
         Set::inline(member, number, slot, state.sequence)
     } else {
         Set::mapped(member, number, slot, state.sequence)?

@@ -3,10 +3,10 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::locked::LockedSet;
-use super::memory::Set;
+use super::memory::{Set, stands_in_table};
 use super::waiters::{FOR_ZERO, NOTIFIED, WAITING};
 use super::word::{FROZEN, HELD, Last, Word};
-use super::{INLINE, LockedSets, registry};
+use super::{LockedSets, registry};
 use crate::abi::{SEMAEM, SEMOPM_DEFAULT, SEMVMX, SemInfo, SemidDs};
 use crate::credentials::Caller;
 use crate::critical::Section;
@@ -44,7 +44,7 @@ fn number(slot: &SetSlot, num: i32) -> Result<u16> {
 pub(crate) fn ask(member: &Member, id: i32, num: i32, what: Asked) -> Result<i32> {
     let (index, slot, state) = find(member, id, 0o444)?;
     let number = number(slot, num)?;
-    if slot.flags.load(Acquire) & INLINE != 0
+    if stands_in_table(member, slot)
         && let Some(semaphore) = slot.semaphores.get(number as usize)
     {
         let word = Word(semaphore.word.load(Acquire));
@@ -80,13 +80,15 @@ fn ask_locked(mut set: Set<'_>, number: u16, what: Asked) -> Result<i32> {
             locked.bury_the_dead();
         }
         locked.refresh_owed(number);
-        let word = Word(locked.set.semaphores[number as usize].word.load(Acquire));
-        match what {
+        // This view of the set may be another than the one above.
+        let semaphore = locked.set.semaphores.get(number as usize).ok_or(Errno::EIDRM)?;
+        let word = Word(semaphore.word.load(Acquire));
+        Ok(match what {
             Asked::Value => word.value(),
             Asked::Pid => word.last().seen_by(member.identity()),
             Asked::WaitingForMore | Asked::WaitingForZero => count_waiters(locked.set, number, what),
-        }
-    })
+        })
+    })?
 }
 
 fn count_waiters(set: &Set<'_>, number: u16, what: Asked) -> i32 {
@@ -125,8 +127,11 @@ pub(crate) fn set_value(member: &Member, id: i32, num: i32, value: i32) -> Resul
 /// The number of semaphores.
 pub(crate) fn count(member: &Member, id: i32) -> Result<usize> {
     member.enter()?;
-    let (_, slot, _) = registry(member.table()).find_id(id)?;
-    Ok(slot.nsems.load(Relaxed) as usize)
+    let (number, slot, state) = registry(member.table()).find_id(id)?;
+    // Programs have arrays of this length: in a namespace for several users only the set's file is believed. Who may not open
+    // it gets nothing to put there.
+    let set = Set::of_slot(member, number, slot, state);
+    Ok(set.map_or(slot.nsems.load(Relaxed) as usize, |set| set.semaphores.len()))
 }
 
 /// `GETALL`.
@@ -150,14 +155,14 @@ pub(crate) fn values(member: &Member, id: i32, values: &mut [u16]) -> Result<()>
 
 /// `SETALL`.
 pub(crate) fn set_values(member: &Member, id: i32, values: &[u16]) -> Result<()> {
-    let (_, slot, _) = find(member, id, 0o222)?;
-    if values.len() != slot.nsems.load(Relaxed) as usize {
+    let (number, slot, state) = find(member, id, 0o222)?;
+    let mut set = Set::of_slot(member, number, slot, state)?;
+    if values.len() != set.semaphores.len() {
         return Err(Errno::EINVAL);
     }
     if values.iter().any(|&value| i32::from(value) > SEMVMX) {
         return Err(Errno::ERANGE);
     }
-    let mut set = Set::find(member, id)?;
     set.locked(|locked| {
         locked.bury_the_dead();
         locked.assign_all(values, Last::of(member.identity()));
@@ -179,16 +184,19 @@ pub(crate) fn stat(member: &Member, id: i32, by: StatBy) -> Result<(i32, SemidDs
         return Err(Errno::EACCES);
     }
     // SEM_STAT_ANY may ask for a set whose file this process may not open; then only its last operation is unknown.
-    let otime = if slot.flags.load(Relaxed) & INLINE != 0 {
-        slot.set.otime.load(Relaxed)
+    let (otime, nsems) = if stands_in_table(member, slot) {
+        (slot.set.otime.load(Relaxed), slot.nsems.load(Relaxed) as usize)
     } else {
-        Set::of_slot(member, number, slot, state).map_or(0, |set| set.head.otime.load(Relaxed))
+        match Set::of_slot(member, number, slot, state) {
+            Ok(set) => (set.head.otime.load(Relaxed), set.semaphores.len()),
+            Err(_) => (0, slot.nsems.load(Relaxed) as usize),
+        }
     };
     let ds = SemidDs {
         perm: slot.head.perm(state, 0),
         otime,
         ctime: slot.head.ctime.load(Relaxed),
-        nsems: u64::from(slot.nsems.load(Relaxed)),
+        nsems: nsems as u64,
         ..SemidDs::default()
     };
     Ok((registry.id(number, state), ds))

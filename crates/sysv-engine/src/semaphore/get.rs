@@ -114,7 +114,7 @@ impl Wanted {
         } else {
             file::open(member, slot, new.id, false).map(drop)
         };
-        let made = made.and_then(|()| begin(&Set::visit(member, new.number, slot, state)?));
+        let made = made.and_then(|()| begin(&Set::visit(member, new.number, slot, state)?, self.nsems));
         if let Err(errno) = made {
             locked.abandon(&new);
             return Err(errno_of_new_file(errno));
@@ -124,7 +124,11 @@ impl Wanted {
 }
 
 /// Fills a new set's memory. Under the set's lock: whoever still waits for the slot's former set holds it for a moment.
-fn begin(set: &Set<'_>) -> Result<()> {
+fn begin(set: &Set<'_>, nsems: u32) -> Result<()> {
+    // Somebody has changed the slot in between.
+    if set.semaphores.len() != nsems as usize {
+        return Err(Errno::ENOMEM);
+    }
     let _section = Section::enter();
     let (member, head) = (set.member, set.head);
     let live = member.lazy_live();
@@ -155,6 +159,7 @@ fn begin(set: &Set<'_>) -> Result<()> {
     for watcher in &head.watchers {
         watcher.store(0, Relaxed);
     }
+    head.nsems.store(nsems, Relaxed);
     head.otime.store(0, Relaxed);
     head.credit_at.store(0, Relaxed);
     head.owner.store(u32::from(set.sequence) + 1, Release);

@@ -15,6 +15,13 @@ use crate::sys;
 /// Sleepers that are woken after the lock has been given back.
 const WAKES_KEPT: usize = 16;
 
+/// Steps through lists that the lock's holder may take. Loops over loops have bounds of their own, but those multiply: links
+/// that an honest member would not write could keep a holder for hours.
+const MOST_STEPS: u32 = 1 << 27;
+
+/// Looks at a set's flags that say something else each time.
+const MOST_LOOKS: usize = 16;
+
 /// Why a set cannot be locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denied {
@@ -33,7 +40,7 @@ impl<'m> Set<'m> {
     /// `EIDRM` if the set is gone, `EACCES` if this process may not lock it; those of mapping its file.
     #[inline]
     pub(super) fn locked<T>(&mut self, act: impl FnOnce(&LockedSet<'_>) -> T) -> Result<T> {
-        loop {
+        for _ in 0..MOST_LOOKS {
             let denied = match LockedSet::lock(self) {
                 Ok(locked) => return Ok(act(&locked)),
                 Err(denied) => denied,
@@ -44,6 +51,7 @@ impl<'m> Set<'m> {
                 Denied::Unmapped => *self = self.again()?,
             }
         }
+        Err(Errno::EIDRM)
     }
 }
 
@@ -53,6 +61,7 @@ pub(super) struct LockedSet<'s> {
     pub live: LazyLive<'s>,
     wakes: Kept<[u16; WAKES_KEPT]>,
     wake_count: Kept<usize>,
+    steps: Kept<u32>,
     pub section: Section,
 }
 
@@ -89,6 +98,7 @@ impl<'s> LockedSet<'s> {
             live,
             wakes: Kept::new([0; WAKES_KEPT]),
             wake_count: Kept::new(0),
+            steps: Kept::new(0),
             section,
         };
         if head.dirty.load(Relaxed) != 0 {
@@ -114,6 +124,13 @@ impl<'s> LockedSet<'s> {
     /// `ENOMEM` where the set has none.
     pub(super) fn records(&self) -> Result<Records<'s>> {
         self.set.records.ok_or(Errno::ENOMEM)
+    }
+
+    /// Counts a step through a list; `false` if that was one too many, and the list is to be taken as ended.
+    #[inline]
+    pub(super) fn may_step(&self) -> bool {
+        self.steps.set(self.steps.get().saturating_add(1));
+        self.steps.get() <= MOST_STEPS
     }
 
     /// Whether the process with this tag lives.

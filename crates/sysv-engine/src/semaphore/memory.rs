@@ -19,11 +19,15 @@ use crate::member::{Member, Private};
 use crate::registry::{BACKED, Phase, State, file};
 use crate::sys;
 use crate::table::{INLINE_SEMAPHORES, SETS, Semaphore, SetHead, SetSlot};
+use crate::usercopy;
 
 /// Waiter cells that a set may have.
 pub(super) const CELLS: usize = 32767;
 /// Undo records that a set may have.
 pub(super) const UNDOS: usize = 131_072;
+
+/// Semaphores that a set may have: a semaphore's number has sixteen bits.
+const MOST_SEMAPHORES: usize = 1 << 16;
 
 /// Where the semaphores begin in a set's file.
 const SEMAPHORES_AT: usize = 128;
@@ -40,6 +44,12 @@ pub(super) struct Layout {
 }
 
 pub(super) const fn layout(nsems: usize) -> Layout {
+    // The table may say anything; no file is made longer than the largest set's.
+    let nsems = if nsems > MOST_SEMAPHORES {
+        MOST_SEMAPHORES
+    } else {
+        nsems
+    };
     let waiters = (SEMAPHORES_AT + nsems * size_of::<Semaphore>()).next_multiple_of(PAGE_SIZE);
     let undos = waiters + (CELLS * size_of::<Cell>()).next_multiple_of(PAGE_SIZE);
     let length = undos + UNDOS * size_of::<UndoRecord>();
@@ -65,7 +75,18 @@ struct Mapping {
     pins: AtomicU32,
     base: AtomicUsize,
     length: AtomicUsize,
+    nsems: AtomicUsize,
     undo_hints: UndoHints,
+}
+
+/// A set's file, mapped.
+#[derive(Clone, Copy)]
+struct MappedFile {
+    /// The lowest bit says that it is read-only.
+    base: usize,
+    length: usize,
+    /// As the file said when it was mapped: only whoever may alter the set can lie about that.
+    nsems: usize,
 }
 
 /// Where the process found its undo record for a semaphore last, by the lowest bits of the semaphore's number. Any value
@@ -112,7 +133,7 @@ impl Mappings {
                 && mapping.owner.swap(0, Relaxed) != 0
             {
                 // SAFETY: mapped by `map`; the caller vouches that nobody looks.
-                let _ = unsafe { sys::munmap(mapping.base.load(Relaxed), mapping.length.load(Relaxed)) };
+                unsafe { unmap(mapping.base.load(Relaxed), mapping.length.load(Relaxed)) };
             }
         }
         let base = self.base.swap(0, Relaxed);
@@ -189,7 +210,7 @@ impl Drop for Hold<'_> {
     fn drop(&mut self) {
         if let Hold::Own(base, length) = *self {
             // SAFETY: mapped by `Set::visit`; the set that shows it goes with this.
-            let _ = unsafe { sys::munmap(base, length) };
+            unsafe { unmap(base, length) };
         }
     }
 }
@@ -209,7 +230,7 @@ impl<'m> Set<'m> {
     #[inline]
     pub(super) fn of_slot(member: &'m Member, number: usize, slot: &'m SetSlot, state: State) -> Result<Set<'m>> {
         let flags = slot.flags.load(Acquire);
-        if flags & INLINE != 0 && flags & BACKED == 0 {
+        if flags & BACKED == 0 && stands_in_table(member, slot) {
             return Ok(Set::inline(member, number, slot, state.sequence));
         }
         match Set::mapped(member, number, slot, state.sequence) {
@@ -240,12 +261,16 @@ impl<'m> Set<'m> {
     pub(super) fn mapped(member: &'m Member, number: usize, slot: &'m SetSlot, sequence: u16) -> Option<Set<'m>> {
         let mapping = member.sets.get(number)?;
         let pin = Pin::new(mapping, sequence)?;
-        let (base, length) = (mapping.base.load(Relaxed), mapping.length.load(Relaxed));
+        let mapped = MappedFile {
+            base: mapping.base.load(Relaxed),
+            length: mapping.length.load(Relaxed),
+            nsems: mapping.nsems.load(Relaxed),
+        };
         // SAFETY: `map` mapped the file so, and the pin keeps it.
-        unsafe { Set::over(member, number, slot, sequence, (base, length), Hold::Pin(pin)) }
+        Some(unsafe { Set::over(member, number, slot, sequence, mapped, Hold::Pin(pin)) })
     }
 
-    /// The set over its mapped file; `None` unless the table describes it as when it was mapped.
+    /// The set over its mapped file.
     ///
     /// # Safety
     /// [`open_and_map`] has returned `mapped`, and `hold` keeps it mapped.
@@ -255,18 +280,14 @@ impl<'m> Set<'m> {
         number: usize,
         slot: &'m SetSlot,
         sequence: u16,
-        mapped: (usize, usize),
+        mapped: MappedFile,
         hold: Hold<'m>,
-    ) -> Option<Set<'m>> {
-        // The lowest bit says that it is read-only.
-        let (base, read_only) = (mapped.0 & !1, mapped.0 & 1 != 0);
-        let nsems = slot.nsems.load(Relaxed) as usize;
+    ) -> Set<'m> {
+        let (base, read_only) = (mapped.base & !1, mapped.base & 1 != 0);
+        let nsems = mapped.nsems;
         let layout = layout(nsems);
-        if layout.length != mapped.1 {
-            return None;
-        }
-        // SAFETY: the file is mapped with the length that this layout has, whatever the table says now. The structures are
-        // made of atomics, and any bytes are valid for them.
+        // SAFETY: the file is mapped with the length that this layout has, whatever table and file say now. The structures
+        // are made of atomics, and any bytes are valid for them.
         let (head, semaphores, records) = unsafe {
             let semaphores = core::slice::from_raw_parts((base + SEMAPHORES_AT) as *const Semaphore, nsems);
             let records = Records {
@@ -276,23 +297,22 @@ impl<'m> Set<'m> {
             (&*(base as *const SetHead), semaphores, records)
         };
         let own = Set::inline(member, number, slot, sequence);
-        let inline = slot.flags.load(Relaxed) & INLINE != 0;
-        Some(Set {
+        let inline = stands_in_table(member, slot);
+        Set {
             head: if inline { own.head } else { head },
             semaphores: if inline { own.semaphores } else { semaphores },
             records: Some(records),
             read_only,
             hold,
             ..own
-        })
+        }
     }
 
     /// The set for one use by a caller who has the private lock: by a mapping of its own if the process has none.
     pub(super) fn visit(member: &'m Member, number: usize, slot: &'m SetSlot, state: State) -> Result<Set<'m>> {
         let flags = slot.flags.load(Acquire);
         if flags & BACKED == 0 {
-            let inline = flags & INLINE != 0;
-            return inline
+            return stands_in_table(member, slot)
                 .then(|| Set::inline(member, number, slot, state.sequence))
                 .ok_or(Errno::EIDRM);
         }
@@ -300,9 +320,9 @@ impl<'m> Set<'m> {
             return Ok(set);
         }
         let mapped = open_and_map(member, number, slot, state)?;
-        let hold = Hold::Own(mapped.0 & !1, mapped.1);
+        let hold = Hold::Own(mapped.base & !1, mapped.length);
         // SAFETY: just mapped; `hold` unmaps it.
-        unsafe { Set::over(member, number, slot, state.sequence, mapped, hold) }.ok_or(Errno::EIDRM)
+        Ok(unsafe { Set::over(member, number, slot, state.sequence, mapped, hold) })
     }
 
     #[cold]
@@ -323,13 +343,13 @@ impl<'m> Set<'m> {
             private.sets.reserve_one().map_err(|_| Errno::ENOMEM)?;
             let known = private.sets.as_slice().contains(&(number as u32));
             if mapping.owner.swap(0, AcqRel) != 0 && mapping.pins.load(Acquire) == 0 {
-                let old = mapping.base.load(Relaxed) & !1;
                 // SAFETY: mapped below; the owner is cleared and nobody has it pinned.
-                let _ = unsafe { sys::munmap(old, mapping.length.load(Relaxed)) };
+                unsafe { unmap(mapping.base.load(Relaxed), mapping.length.load(Relaxed)) };
             }
-            let (base, length) = open_and_map(member, number, slot, state)?;
-            mapping.base.store(base, Relaxed);
-            mapping.length.store(length, Relaxed);
+            let mapped = open_and_map(member, number, slot, state)?;
+            mapping.base.store(mapped.base, Relaxed);
+            mapping.length.store(mapped.length, Relaxed);
+            mapping.nsems.store(mapped.nsems, Relaxed);
             mapping.owner.store(u32::from(state.sequence) + 1, Release);
             if !known {
                 private.sets.push(number as u32)?;
@@ -425,12 +445,29 @@ impl<'m> Set<'m> {
     }
 
     pub(super) fn layout(&self) -> Layout {
-        layout(self.slot.nsems.load(Relaxed) as usize)
+        layout(self.semaphores.len())
     }
 }
 
-/// The lowest bit of the address says that it is read-only.
-fn open_and_map(member: &Member, number: usize, slot: &SetSlot, state: State) -> Result<(usize, usize)> {
+/// Whether a set's head and semaphores stand in the table. In a namespace for several users none does, whatever the table
+/// says: everybody can write there.
+#[inline]
+pub(super) fn stands_in_table(member: &Member, slot: &SetSlot) -> bool {
+    slot.flags.load(Acquire) & INLINE != 0 && !member.is_shared()
+}
+
+/// Unmaps a set's file; the lowest bit of the address does not count.
+///
+/// # Safety
+/// [`open_and_map`] has mapped it, and nobody looks any more.
+unsafe fn unmap(base: usize, length: usize) {
+    let base = base & !1;
+    usercopy::unguard(base);
+    // SAFETY: the caller's promise.
+    let _ = unsafe { sys::munmap(base, length) };
+}
+
+fn open_and_map(member: &Member, number: usize, slot: &SetSlot, state: State) -> Result<MappedFile> {
     let id = registry(member.table()).id(number, state);
     let gone = |errno| match errno {
         Errno::EACCES | Errno::EPERM => Errno::EACCES,
@@ -441,13 +478,29 @@ fn open_and_map(member: &Member, number: usize, slot: &SetSlot, state: State) ->
         Err(Errno::EACCES) => (file::open(member, slot, id, true).map_err(gone)?, true),
         other => (other.map_err(gone)?, false),
     };
-    let length = layout(slot.nsems.load(Relaxed) as usize).length;
-    // The table may lie about the number of semaphores; the file does not about its length.
-    if (sys::fstat(&file).map_err(gone)?.st_size as usize) < length {
+    // A file that says nothing is new, or holds records only.
+    let mut word = [0u8; 4];
+    let read = sys::pread(&file, &mut word, offset_of!(SetHead, nsems) as u64).map_err(gone)?;
+    let nsems = match u32::from_le_bytes(word) {
+        0 => slot.nsems.load(Relaxed),
+        nsems => nsems,
+    };
+    let nsems = (nsems as usize).min(MOST_SEMAPHORES);
+    let length = layout(nsems).length;
+    if read < word.len() || (sys::fstat(&file).map_err(gone)?.st_size as usize) < length {
         return Err(Errno::EIDRM);
     }
     let write = if read_only { 0 } else { libc::PROT_WRITE };
     // SAFETY: a new range.
     let base = unsafe { sys::mmap(0, length, libc::PROT_READ | write, libc::MAP_SHARED, file.raw(), 0) };
-    Ok((base.map_err(|_| Errno::ENOMEM)? | usize::from(read_only), length))
+    let base = base.map_err(|_| Errno::ENOMEM)?;
+    if member.is_shared() {
+        // SAFETY: just mapped; `unmap` ends the guard first.
+        let _ = unsafe { usercopy::guard_quietly(base, length) }.map(core::mem::forget);
+    }
+    Ok(MappedFile {
+        base: base | usize::from(read_only),
+        length,
+        nsems,
+    })
 }

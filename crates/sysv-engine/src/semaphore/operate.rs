@@ -6,10 +6,10 @@ use core::time::Duration;
 
 use super::commit::{Outcome, Party};
 use super::locked::LockedSet;
-use super::memory::Set;
+use super::memory::{Set, stands_in_table};
 use super::waiters::Operations;
 use super::word::{FROZEN, Last, MORE, OWED, Word, ZERO};
-use super::{INLINE, brief, registry, wait};
+use super::{brief, registry, wait};
 use crate::abi::{IPC_NOWAIT, SEM_UNDO, SEMVMX, Sembuf, Timespec};
 use crate::credentials::Caller;
 use crate::critical;
@@ -49,7 +49,7 @@ fn swap(member: &Member, id: i32, operation: &Sembuf) -> Option<()> {
     if !Caller::current().permits(&slot.head.ownership(), wanted) {
         return None;
     }
-    if slot.flags.load(Acquire) & INLINE == 0 {
+    if !stands_in_table(member, slot) {
         return swap_in_file(member, number, slot, state, operation);
     }
     let semaphore = slot.semaphores.get(operation.num as usize)?;

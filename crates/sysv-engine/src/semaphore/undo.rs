@@ -194,6 +194,9 @@ impl LockedSet<'_> {
         };
         let mut link = semaphore.undos.load(Relaxed);
         for _ in 0..UNDOS {
+            if !self.may_step() {
+                return;
+            }
             let Some(index) = (link as usize).checked_sub(1) else {
                 return;
             };

@@ -101,7 +101,8 @@ impl<'a> Operations<'a> {
             Operations::Kept(records, cell) => (&[][..], Some((records, cell))),
         };
         own.iter().copied().chain(kept.into_iter().flat_map(|(records, first)| {
-            let count = records.cells[first].count.load(Relaxed) as usize;
+            // No more than there are places, whatever the cell says.
+            let count = (records.cells[first].count.load(Relaxed) as usize).min(CELLS * OPERATIONS);
             let mut cell = Some(&records.cells[first]);
             (0..count).map_while(move |n| {
                 let operation = unpack(cell?.operations[n % OPERATIONS].load(Relaxed));
@@ -333,6 +334,9 @@ impl LockedSet<'_> {
         };
         let Some(last) = newest(link) else { return };
         for _ in 0..CELLS {
+            if !self.may_step() {
+                return;
+            }
             let Some(cell) = link.checked_sub(1).and_then(|index| records.cells.get(index)) else {
                 return;
             };
