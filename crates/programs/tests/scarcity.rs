@@ -28,9 +28,9 @@ fn a_segment_that_a_small_file_system_cannot_hold_is_refused_at_creation() {
         use "$ns" $((40 * mb)) 2
         use "$ns" $((16 * mb)) 3
         use "$ns" $((100 * mb)) 4
-        "$SYSV" rm --namespace "$ns" --key 1
+        "$SYSV" rm --namespace "$ns" --key 1 >/dev/null
         use "$ns" $((40 * mb)) 2
-        "$SYSV" ls --namespace "$ns" | awk 'NR > 1 { print $1, $5 }'"#,
+        "$SYSV" ls --segments --namespace "$ns" | awk 'NR > 1 { print $1, $5 }'"#,
     ) else {
         return;
     };
@@ -72,7 +72,7 @@ fn a_full_file_system_refuses_namespaces_and_segments() {
         use "$ns" 8192 2
         # What was there before serves as before.
         use "$ns" 100 1
-        "$SYSV" ls --namespace "$ns" | awk 'NR > 1 { print $1, $5 }'"#,
+        "$SYSV" ls --segments --namespace "$ns" | awk 'NR > 1 { print $1, $5 }'"#,
     ) else {
         return;
     };
@@ -431,8 +431,8 @@ fn beyond_a_memory_limit_the_kernel_kills_and_the_namespace_goes_on() {
             for (0 .. 63) {{ shmwrite($id, $megabyte, $_ << 20, 1 << 20) or die $! }}
             print "written\n"') 2>/dev/null || echo "status $?"
         use "$ns" 100 1
-        "$SYSV" ls --namespace "$ns" | awk 'NR > 1 {{ print $1, $5, $7 }}'
-        "$SYSV" rm --namespace "$ns" --key 2
+        "$SYSV" ls --segments --namespace "$ns" | awk 'NR > 1 {{ print $1, $5, $7 }}'
+        "$SYSV" rm --namespace "$ns" --key 2 >/dev/null
         use "$ns" 1000000 3"#,
         group.0.display()
     );

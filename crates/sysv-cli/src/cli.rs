@@ -6,7 +6,9 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::RUN_FAILED;
-use crate::{completions, create, demo, gc, limits, ls, namespace, read, rm, run, set, show, trace, write};
+use crate::{
+    completions, create, demo, doctor, gc, limits, ls, namespace, read, rm, run, set, show, trace, who, write,
+};
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 if all went well, 1 if something did not, 2 if the command line is wrong. `sysv run` and `sysv trace` exit \
@@ -32,12 +34,14 @@ pub(crate) enum Command {
     Trace(trace::Arguments),
     Ls(ls::Arguments),
     Show(show::Arguments),
+    Who(who::Arguments),
     Create(create::Arguments),
     Set(set::Arguments),
     Rm(rm::Arguments),
     Read(read::Arguments),
     Write(write::Arguments),
     Gc(gc::Arguments),
+    Doctor(doctor::Arguments),
     Limits(limits::Arguments),
     Namespace(namespace::Arguments),
     Demo(demo::Arguments),

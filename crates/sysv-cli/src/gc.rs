@@ -1,16 +1,16 @@
 //! `sysv gc`: clearing away what is left over, and saying why that is safe.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use sysv::{AbandonedNamespace, Id, Namespace, Remnant, Segment, SegmentReport, Stat};
+use sysv::{AbandonedNamespace, Mechanism, Namespace, Object, Remnant, State};
 
 use crate::duration::Span;
 use crate::failure::Failure;
-use crate::ls::{creator, process};
-use crate::output;
+use crate::progress::Progress;
+use crate::{output, removal, wording};
 
 /// Remove what only dead processes held
 ///
@@ -24,13 +24,13 @@ use crate::output;
 #[command(after_help = "\
 Examples:
   sysv gc --dry-run         what would be removed, and why
-  sysv gc --orphans=7d      also segments that nobody has attached and nobody has used for a week")]
+  sysv gc --orphans=7d      also objects that nobody has in use and nobody has used for a week")]
 pub(crate) struct Arguments {
     /// The namespace in this directory, and nothing else [default: $SYSV_NAMESPACE, or the user's own in /dev/shm]
     #[arg(long, short, value_name = "DIR")]
     namespace: Option<PathBuf>,
 
-    /// Also remove segments that nobody has attached, and that nobody has attached, detached or changed for this time
+    /// Also remove objects that nobody has in use, and that nobody has used or changed for this time
     ///
     /// A number of seconds, or with m, h or d of minutes, hours or days; a day if none is given. What they hold is lost,
     /// and programs that would look for them by key find none: that nobody would, only you can know.
@@ -79,7 +79,7 @@ pub(crate) fn gc(arguments: &Arguments) -> Result<(), Failure> {
 /// One thing that is removed.
 #[derive(Debug, PartialEq, Serialize)]
 struct Removed {
-    /// `process`, `segment`, `half-made object` or `namespace`.
+    /// `process`, `segment`, `semaphores`, `queue`, `half-made object` or `namespace`.
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<i32>,
@@ -132,7 +132,7 @@ fn describe(remnant: &Remnant) -> Removed {
             pid: Some(dead.pid),
             ..Removed::new(
                 "process",
-                format!("record of process {}", process(dead)),
+                format!("record of process {}", wording::process(dead)),
                 match attachments {
                     0 => "the process is dead".to_owned(),
                     1 => "the process is dead; it had 1 attachment".to_owned(),
@@ -165,7 +165,7 @@ fn describe(remnant: &Remnant) -> Removed {
     }
 }
 
-/// Segments that nobody has attached and nobody has used for some time.
+/// Objects that nobody has in use and nobody has used for some time.
 fn orphans(
     directory: &Path,
     unused: Duration,
@@ -174,66 +174,42 @@ fn orphans(
     failed: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let namespace = Namespace::open(directory)?;
-    for segment in namespace.report()? {
-        if !is_orphan(&segment.stat, unused) {
+    let snapshot = namespace.snapshot(&Mechanism::ALL)?;
+    let mut progress = Progress::new("removing", snapshot.objects.len() as u64);
+    for object in &snapshot.objects {
+        if !is_orphan(object, snapshot.taken_at, unused) {
             continue;
         }
         if dry_run {
-            removed.push(describe_orphan(&segment));
+            removed.push(describe_orphan(object));
             continue;
         }
-        match remove_orphan(&namespace, segment.stat.id, unused) {
-            Ok(true) => removed.push(describe_orphan(&segment)),
-            Ok(false) => {}
-            Err(error) => failed.push(error.to_string()),
+        // Whoever attaches a segment in the last moment keeps the memory, as after any removal.
+        if removal::is_unused_since(&namespace, object) {
+            match removal::remove(&namespace, object) {
+                Ok(()) => removed.push(describe_orphan(object)),
+                Err(error) => failed.push(error.to_string()),
+            }
         }
+        progress.advance(1);
     }
     Ok(())
 }
 
-/// Removes a segment if it still is an orphan. Whoever attaches it in the last moment keeps the memory, as after any
-/// removal.
-fn remove_orphan(namespace: &Namespace, id: Id, unused: Duration) -> Result<bool, sysv::RemoveError> {
-    // The report needs no permission to read the segment, and the removal none either.
-    let now = namespace.report().unwrap_or_default();
-    if !now.iter().any(|s| s.stat.id == id && is_orphan(&s.stat, unused)) {
-        return Ok(false);
-    }
-    Segment::from_id(namespace, id).remove().map(|()| true)
+fn is_orphan(object: &Object, now: std::time::SystemTime, unused: Duration) -> bool {
+    object.state != State::Removed && !object.is_in_use() && object.idle(now) >= unused
 }
 
-fn is_orphan(stat: &Stat, unused: Duration) -> bool {
-    // A time in the future is no proof of disuse.
-    let idle = SystemTime::now().duration_since(last_use(stat));
-    stat.attachments == 0 && !stat.removed && idle.is_ok_and(|idle| idle >= unused)
-}
-
-fn last_use(stat: &Stat) -> SystemTime {
-    let times = [stat.attached_at, stat.detached_at, Some(stat.changed_at)];
-    times.into_iter().flatten().max().unwrap_or(stat.changed_at)
-}
-
-fn describe_orphan(segment: &SegmentReport) -> Removed {
-    let stat = &segment.stat;
-    let key = if stat.key.is_private() {
-        String::new()
-    } else {
-        format!(", key {}", stat.key)
-    };
+fn describe_orphan(object: &Object) -> Removed {
     Removed {
-        id: Some(stat.id.get()),
-        bytes: Some(stat.size),
+        id: Some(object.id.get()),
+        bytes: Some(object.resident()),
         ..Removed::new(
-            "segment",
+            object.mechanism.word(),
+            format!("{}, created by {}", wording::title(object), wording::creator(object)),
             format!(
-                "segment {}{key}, {} bytes, created by {}",
-                stat.id,
-                stat.size,
-                creator(segment)
-            ),
-            format!(
-                "nobody has it attached, and it was last used {}",
-                output::ago(Some(last_use(stat)))
+                "nobody has it in use, and it was last used {}",
+                wording::ago(object.used_at.max(Some(object.changed_at)))
             ),
         )
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use clap::Args;
+use serde::Serialize;
 use sysv::Limits;
 
 use crate::failure::Failure;
@@ -16,10 +17,12 @@ use crate::target::Target;
 /// A namespace's limits its owner may set, the kernel's only root. They count from the next call of every process on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Limits: shmmax, the largest segment, in bytes; shmall, the sum of all segments, in pages of 4096 bytes; shmmni, the \
-number of segments.
+Numbers may end in K, M, G or T (1024 each). A limit on single objects has nothing that could be used up.
 
-Example: sysv limits shmmax=1G shmmni=100")]
+Examples:
+  sysv limits                          what there is, and how much of it is used
+  sysv limits shmmax=1G shmmni=100
+  sysv limits --kernel semmni=64000    as root")]
 pub(crate) struct Arguments {
     /// Set this limit
     #[arg(value_name = "NAME=NUMBER")]
@@ -70,24 +73,57 @@ pub(crate) fn limits(arguments: &Arguments) -> Result<(), Failure> {
         namespace.set_limits(&limits)?;
         limits = namespace.limits()?;
     }
-    let mut values = BTreeMap::new();
-    for name in Limits::NAMES {
-        values.extend(limits.by_name(name).map(|value| (name, *value)));
-    }
+    let usage = namespace.usage()?;
     if arguments.json {
-        return output::print_json(&values);
+        let mut values = BTreeMap::new();
+        for name in Limits::NAMES {
+            values.extend(limits.by_name(name).map(|value| (name, *value)));
+        }
+        let used = Limits::NAMES
+            .iter()
+            .filter_map(|name| Some((*name, usage.of_limit(name)?)));
+        return output::print_json(&Shown {
+            limits: values,
+            used: used.collect(),
+        });
     }
-    let rows = Limits::NAMES
-        .iter()
-        .map(|name| vec![(*name).to_owned(), values[name].to_string(), meaning(name).to_owned()]);
-    output::print(output::table(&["LIMIT", "VALUE", "MEANING"], &["VALUE"], rows))
+    let rows = Limits::NAMES.iter().map(|name| {
+        let limit = limits.by_name(name).map_or(0, |limit| *limit);
+        let used = usage.of_limit(name);
+        vec![
+            (*name).to_owned(),
+            limit.to_string(),
+            used.map_or_else(|| "-".to_owned(), |used| used.to_string()),
+            meaning(name).to_owned(),
+        ]
+    });
+    output::print(output::table(
+        &["LIMIT", "VALUE", "USED", "MEANING"],
+        &["VALUE", "USED"],
+        rows,
+    ))
 }
 
-fn meaning(name: &str) -> &'static str {
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    limits: BTreeMap<&'static str, u64>,
+    used: BTreeMap<&'static str, u64>,
+}
+
+pub(crate) fn meaning(name: &str) -> &'static str {
     match name {
         "shmmax" => "largest segment, in bytes",
         "shmall" => "sum of all segments, in pages of 4096 bytes",
         "shmmni" => "number of segments",
+        "semmsl" => "semaphores of a set",
+        "semmns" => "semaphores of all sets",
+        "semopm" => "operations of one semop",
+        "semmni" => "number of semaphore sets",
+        "msgmax" => "largest message, in bytes",
+        "msgmnb" => "bytes that a new queue may hold",
+        "msgmni" => "number of message queues",
         _ => "",
     }
 }

@@ -1,160 +1,117 @@
 //! `sysv ls`: every object of a facility.
 
+use std::io::{IsTerminal, stdout};
+use std::time::Duration;
+
 use clap::Args;
-use serde::Serialize;
-use sysv::{Location, Process, SegmentReport};
+use sysv::{Filter, Key, Order, Snapshot};
 
+use crate::columns::{self, Column};
+use crate::described::Listing;
+use crate::duration::Span;
 use crate::failure::Failure;
-use crate::output;
+use crate::selection::{self, Conditions, Kinds};
 use crate::target::Target;
-use crate::users::user_name;
+use crate::{output, wording};
 
-/// Show every segment
+/// Show every object, and who has it in use
 ///
-/// All of them are shown, whoever owns them, also those that are removed and still attached.
+/// All of them are shown, whoever owns them, also segments that are removed and still attached. Processes are named that
+/// have a segment attached, wait for a semaphore or a queue, or will change a semaphore when they end (SEM_UNDO). On the
+/// kernel's facility these are looked for in /proc, where only root sees other users' processes, and SEM_UNDO cannot be
+/// seen at all.
+///
+/// SIZE is the bytes of a segment, the semaphores of a set, the messages of a queue; RESIDENT the bytes that take memory,
+/// and of a queue those in it and those it may hold.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+States: in use: somebody has it attached, waits for it or owes it an undo. idle: it was used, and nobody has it in use. \
+never used: nobody ever has. left: nobody has it in use, and every process that is known to have made or used it is dead. \
+removed: it goes with its last attachment.
+
+Examples:
+  sysv ls --semaphores --wide      sets alone, with their values
+  sysv ls --state left --idle 1h   what crashed services may have left behind
+  sysv ls --kernel --sort resident what takes most memory in the kernel's own facility
+  sysv ls --watch                  the same every two seconds")]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    kinds: Kinds,
+
+    /// Only those with this key; may be given several times
+    #[arg(long = "key", short = 'K', value_name = "KEY", allow_hyphen_values = true)]
+    keys: Vec<Key>,
+
+    #[command(flatten)]
+    conditions: Conditions,
+
+    /// Sort by this: kind, key, id, owner, size, resident, processes, used or state
+    #[arg(long, value_name = "COLUMN", default_value = "kind", hide_default_value = true)]
+    sort: Order,
+
+    /// The other way round
+    #[arg(long, short)]
+    reverse: bool,
+
+    /// More columns, and every process
+    #[arg(long, short)]
+    wide: bool,
+
+    /// Show it again every so often [default: 2 seconds]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2")]
+    watch: Option<Span>,
+
     #[command(flatten)]
     target: Target,
 
-    /// Print JSON
+    /// Print JSON, as docs/json.md describes it
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn ls(arguments: &Arguments) -> Result<(), Failure> {
-    let namespace = arguments.target.namespace()?;
-    let segments = namespace.report()?;
-    if arguments.json {
-        let segments = segments.iter().map(Described::new).collect();
-        return output::print_json(&Listing {
-            namespace: place(namespace.location()),
-            segments,
-        });
-    }
-    let header = [
-        "KEY",
-        "ID",
-        "OWNER",
-        "MODE",
-        "SIZE",
-        "RESIDENT",
-        "ATTACHED",
-        "CREATED BY",
-        "STATE",
-    ];
-    output::print(output::table(
-        &header,
-        &["ID", "SIZE", "RESIDENT", "ATTACHED"],
-        segments.iter().map(row),
-    ))
-}
-
-fn row(segment: &SegmentReport) -> Vec<String> {
-    let stat = &segment.stat;
-    vec![
-        stat.key.to_string(),
-        stat.id.to_string(),
-        user_name(stat.permissions.owner),
-        stat.permissions.mode.to_string(),
-        stat.size.to_string(),
-        segment.resident.to_string(),
-        stat.attachments.to_string(),
-        creator(segment),
-        state(segment).to_owned(),
-    ]
-}
-
-/// Who created it, as far as that is known.
-pub(crate) fn creator(segment: &SegmentReport) -> String {
-    segment
-        .creator
-        .as_ref()
-        .map_or_else(|| format!("pid {}", segment.stat.creator_pid), process)
-}
-
-pub(crate) fn process(process: &Process) -> String {
-    let elsewhere = if process.elsewhere {
-        ", in another pid namespace"
-    } else {
-        ""
+    let Some(Span(interval)) = arguments.watch else {
+        return output::print(render(arguments)?);
     };
-    format!(
-        "{} (pid {}{elsewhere})",
-        output::printable(&process.command),
-        process.pid
-    )
-}
-
-/// Its state, as a sentence would put it.
-pub(crate) fn state(segment: &SegmentReport) -> &'static str {
-    match (segment.stat.removed, segment.stat.attachments, segment.stat.attached_at) {
-        (true, ..) => "removed, still attached",
-        (false, 1.., _) => "in use",
-        (false, 0, Some(_)) => "idle",
-        (false, 0, None) => "never used",
+    let mut first = true;
+    loop {
+        let text = render(arguments)?;
+        // On a terminal in the place of what was there, elsewhere below it.
+        let between = match (stdout().is_terminal(), first) {
+            (true, _) => "\x1b[H\x1b[2J\x1b[3J",
+            (false, false) if !arguments.json => "\n",
+            (false, _) => "",
+        };
+        output::print(format!("{between}{text}"))?;
+        first = false;
+        std::thread::sleep(interval.max(Duration::from_millis(100)));
     }
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Listing {
-    /// The namespace's directory; null for the kernel.
-    namespace: Option<String>,
-    segments: Vec<Described>,
-}
-
-pub(crate) fn place(location: &Location) -> Option<String> {
-    location.directory().map(|d| d.display().to_string())
-}
-
-/// A segment in JSON: numbers as they are, times in seconds since the Epoch.
-#[derive(Serialize)]
-pub(crate) struct Described {
-    id: i32,
-    key: i32,
-    owner: u32,
-    group: u32,
-    creator: u32,
-    creator_group: u32,
-    /// In octal, as everywhere else.
-    mode: String,
-    size: u64,
-    resident: u64,
-    attachments: u64,
-    removed: bool,
-    memory_locked: bool,
-    attached_at: Option<u64>,
-    detached_at: Option<u64>,
-    changed_at: u64,
-    creator_pid: i32,
-    last_pid: i32,
-    /// Null where it is not known.
-    creator_command: Option<String>,
-}
-
-impl Described {
-    pub(crate) fn new(segment: &SegmentReport) -> Described {
-        let stat = &segment.stat;
-        Described {
-            id: stat.id.get(),
-            key: stat.key.get(),
-            owner: stat.permissions.owner,
-            group: stat.permissions.group,
-            creator: stat.creator,
-            creator_group: stat.creator_group,
-            mode: stat.permissions.mode.to_string(),
-            size: stat.size,
-            resident: segment.resident,
-            attachments: stat.attachments,
-            removed: stat.removed,
-            memory_locked: stat.memory_locked,
-            attached_at: stat.attached_at.map(output::seconds),
-            detached_at: stat.detached_at.map(output::seconds),
-            changed_at: output::seconds(stat.changed_at),
-            creator_pid: stat.creator_pid,
-            last_pid: stat.last_pid,
-            creator_command: segment.creator.as_ref().map(|c| c.command.clone()),
-        }
+fn render(arguments: &Arguments) -> Result<String, Failure> {
+    let kinds = arguments.kinds.wanted();
+    let filter = Filter {
+        keys: arguments.keys.clone(),
+        ..arguments.conditions.filter()
+    };
+    let mut snapshot = selection::take(&arguments.target, &kinds, &filter)?;
+    arguments.sort.sort(&mut snapshot.objects);
+    if arguments.reverse {
+        snapshot.objects.reverse();
     }
+    if arguments.json {
+        return output::json(&Listing::new(&snapshot, &kinds));
+    }
+    let columns = Column::of(&kinds, arguments.wide);
+    let table = columns::table(&columns, &snapshot.objects, snapshot.taken_at);
+    Ok(table + &unseen(&snapshot))
+}
+
+/// What was left out: nothing, if every process that the facility counts was seen.
+pub(crate) fn unseen(snapshot: &Snapshot) -> String {
+    if snapshot.unseen == 0 || !snapshot.objects.iter().any(wording::may_have_unseen_users) {
+        return String::new();
+    }
+    let processes = wording::processes(snapshot.unseen as u64);
+    format!("\n{processes} may not be looked at by this user; what they have in use is not shown.\n")
 }

@@ -1,9 +1,13 @@
 //! `sysv`: run programs on System V IPC in user space, and show, make, change and remove its objects.
 
 mod cli;
+mod columns;
 mod completions;
 mod create;
+mod crowd;
 mod demo;
+mod described;
+mod doctor;
 mod duration;
 mod failure;
 mod gc;
@@ -11,15 +15,20 @@ mod limits;
 mod ls;
 mod namespace;
 mod output;
+mod progress;
 mod read;
+mod removal;
 mod rm;
 mod run;
+mod selection;
 mod set;
 mod show;
 mod size;
 mod target;
 mod trace;
 mod users;
+mod who;
+mod wording;
 mod write;
 
 use std::process::ExitCode;
@@ -38,12 +47,14 @@ fn main() -> ExitCode {
         Command::Trace(arguments) => return trace::trace(&arguments),
         Command::Ls(arguments) => ("ls", ls::ls(&arguments)),
         Command::Show(arguments) => ("show", show::show(&arguments)),
+        Command::Who(arguments) => ("who", who::who(&arguments)),
         Command::Create(arguments) => ("create", create::create(&arguments)),
         Command::Set(arguments) => ("set", set::set(&arguments)),
         Command::Rm(arguments) => ("rm", rm::rm(&arguments)),
         Command::Read(arguments) => ("read", read::read(&arguments)),
         Command::Write(arguments) => ("write", write::write(&arguments)),
         Command::Gc(arguments) => ("gc", gc::gc(&arguments)),
+        Command::Doctor(arguments) => ("doctor", doctor::doctor(&arguments)),
         Command::Limits(arguments) => ("limits", limits::limits(&arguments)),
         Command::Namespace(arguments) => ("namespace", namespace::namespace(&arguments)),
         Command::Demo(arguments) => ("demo", demo::demo(&arguments)),

@@ -23,7 +23,12 @@ pub(crate) fn complain(text: impl std::fmt::Display) {
 
 /// Writes a value as JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    print(serde_json::to_string_pretty(value)? + "\n")
+    print(json(value)?)
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// A table for standard output: without lines, its columns two spaces apart. Those whose name is in `right` are numbers.
@@ -76,36 +81,9 @@ pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// How long ago, in the largest unit that fits.
-pub(crate) fn ago(time: Option<SystemTime>) -> String {
-    let Some(time) = time else { return "never".to_owned() };
-    let seconds = SystemTime::now().duration_since(time).map_or(0, |d| d.as_secs());
-    let (count, unit) = match seconds {
-        0 => return "just now".to_owned(),
-        1..60 => (seconds, "second"),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86400, "day"),
-    };
-    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn ages_are_told_in_the_largest_unit() {
-        let before = |seconds| ago(Some(SystemTime::now() - Duration::from_secs(seconds)));
-        assert_eq!(before(1), "1 second ago");
-        assert_eq!(before(59), "59 seconds ago");
-        assert_eq!(before(119), "1 minute ago");
-        assert_eq!(before(7200), "2 hours ago");
-        assert_eq!(before(86400 * 400), "400 days ago");
-        assert_eq!(ago(None), "never");
-        assert_eq!(ago(Some(SystemTime::now() + Duration::from_secs(100))), "just now");
-    }
 
     #[test]
     fn numbers_stand_to_the_right_and_lines_end_where_their_text_does() {

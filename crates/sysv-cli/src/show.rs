@@ -1,167 +1,167 @@
 //! `sysv show`: everything about one object.
 
+mod hex;
+mod sheet;
+
 use clap::Args;
 use serde::Serialize;
-use sysv::{AttachmentReport, SegmentReport};
+use sysv::{Mechanism, MessageQueue, Namespace, Object, Segment, WaitingMessage};
 
+use crate::described::{Described, SCHEMA, place};
 use crate::failure::Failure;
-use crate::ls::{self, Described};
-use crate::output;
+use crate::size::Size;
 use crate::target::{Target, Which};
-use crate::users::{group_name, user_name};
+use crate::{ls, output};
 
-/// Show everything about a segment, with each of its attachments
+/// Show everything about one object: who has it in use and how, and what is in it
+///
+/// Of a segment each attachment, of a semaphore set each semaphore with its value and those who wait for it or will change
+/// it when they end, of a queue those who wait and the messages, which stay in it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sysv show 49152
+  sysv show --key 0x1234 --semaphore
+  sysv show 49152 --hex --offset 4K --length 64
+  sysv show 32768 --queue --hex --message 0")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     which: Which,
 
+    /// Also show bytes: of a segment, or of the queue's message that --message names
+    #[arg(long)]
+    hex: bool,
+
+    /// The message at this place in a queue, from 0
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "hex",
+        default_value = "0",
+        hide_default_value = true
+    )]
+    message: usize,
+
+    /// Begin at this byte
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        requires = "hex",
+        hide_default_value = true
+    )]
+    offset: Size,
+
+    /// So many bytes
+    #[arg(long, short, value_name = "N", default_value = "256", requires = "hex")]
+    length: Size,
+
+    /// Show at most so many messages of a queue
+    #[arg(long, value_name = "N", default_value = "20")]
+    messages: usize,
+
     #[command(flatten)]
     target: Target,
 
-    /// Print JSON
-    #[arg(long)]
+    /// Print JSON, as docs/json.md describes it
+    #[arg(long, conflicts_with = "hex")]
     json: bool,
 }
 
 pub(crate) fn show(arguments: &Arguments) -> Result<(), Failure> {
     let namespace = arguments.target.namespace()?;
-    let segment = arguments.which.segment(&namespace)?;
-    let Some(report) = namespace.report()?.into_iter().find(|r| r.stat.id == segment.id()) else {
-        // The error of looking at it knows what to say.
-        segment.stat()?;
-        return Err(Failure::new(format_args!("segment {} is gone", segment.id())));
+    let (snapshot, object) = arguments.which.find(&namespace)?;
+    let messages = match object.mechanism {
+        Mechanism::MessageQueue => {
+            let queue = MessageQueue::from_id(&namespace, object.id);
+            Some(queue.waiting_messages(arguments.messages))
+        }
+        _ => None,
     };
-    let attachments = segment.attachments()?;
     if arguments.json {
-        let shown = Shown {
-            segment: Described::new(&report),
-            attached_by: attachments.iter().map(Attached::new).collect(),
-        };
-        return output::print_json(&shown);
+        // Whoever may not look into a queue sees that it is there.
+        let messages = messages.map(|messages| messages.map_or_else(|_| None, |m| Some(Message::all(&m))));
+        return output::print_json(&Shown {
+            schema: SCHEMA,
+            namespace: place(&snapshot.location),
+            object: Described::new(&object),
+            waiting_messages: messages.flatten(),
+        });
     }
-    output::print(sheet(&report, &namespace) + &list(&report, &attachments))
+    let mut text = sheet::sheet(&object, &snapshot) + &sheet::lists(&object);
+    match messages {
+        Some(Ok(messages)) => text += &sheet::messages(&object, &messages),
+        Some(Err(error)) => text += &format!("\n{error}\n"),
+        None => {}
+    }
+    text += &ls::unseen(&snapshot);
+    if arguments.hex {
+        text += &format!("\n{}", view(arguments, &namespace, &object)?);
+    }
+    output::print(text)
 }
 
-fn sheet(report: &SegmentReport, namespace: &sysv::Namespace) -> String {
-    let stat = &report.stat;
-    let permissions = &stat.permissions;
-    let last = if stat.last_pid == 0 {
-        "-".to_owned()
-    } else {
-        format!("pid {}", stat.last_pid)
-    };
-    let lines = [
-        ("segment", stat.id.to_string()),
-        ("of", namespace.location().to_string()),
-        (
-            "key",
-            if stat.key.is_private() {
-                "none".to_owned()
-            } else {
-                stat.key.to_string()
-            },
-        ),
-        ("state", ls::state(report).to_owned()),
-        (
-            "size",
-            format!("{} bytes, {} of them resident", stat.size, report.resident),
-        ),
-        ("mode", permissions.mode.to_string()),
-        (
-            "owner",
-            format!(
-                "{}, group {}",
-                user_name(permissions.owner),
-                group_name(permissions.group)
-            ),
-        ),
-        (
-            "creator",
-            format!("{}, group {}", user_name(stat.creator), group_name(stat.creator_group)),
-        ),
-        ("created by", ls::creator(report)),
-        ("changed", output::ago(Some(stat.changed_at))),
-        ("attached", output::ago(stat.attached_at)),
-        ("detached", output::ago(stat.detached_at)),
-        ("last used by", last),
-        (
-            "memory",
-            if stat.memory_locked {
-                "locked"
-            } else {
-                "may be swapped out"
-            }
-            .to_owned(),
-        ),
-        ("attachments", stat.attachments.to_string()),
-    ];
-    lines
-        .iter()
-        .map(|(name, value)| format!("{:<13} {value}\n", format!("{name}:")))
-        .collect()
-}
-
-fn list(report: &SegmentReport, attachments: &[AttachmentReport]) -> String {
-    if attachments.is_empty() {
-        let unseen = if report.stat.attachments > 0 {
-            "\nWho holds them only root can see.\n"
-        } else {
-            ""
-        };
-        return unseen.to_owned();
+/// The bytes that are asked for.
+fn view(arguments: &Arguments, namespace: &Namespace, object: &Object) -> Result<String, Failure> {
+    let (offset, length) = (arguments.offset.bytes(), arguments.length.bytes());
+    match object.mechanism {
+        Mechanism::Segment => {
+            let memory = Segment::from_id(namespace, object.id).attach_read_only()?;
+            memory.check(offset, 0)?;
+            let mut bytes = vec![0; length.min(memory.len() - offset)];
+            memory.copy_out(offset, &mut bytes)?;
+            Ok(hex::view(&bytes, offset))
+        }
+        Mechanism::MessageQueue => {
+            let position = arguments.message;
+            let queue = MessageQueue::from_id(namespace, object.id);
+            let Some(message) = queue.peek(position)? else {
+                return Err(Failure::new(format_args!(
+                    "{} has no message at place {position}",
+                    object.name()
+                )));
+            };
+            let bytes = message.bytes();
+            let rest = bytes
+                .get(offset..)
+                .ok_or_else(|| Failure::new(format_args!("the message has {} bytes, none at {offset}", bytes.len())))?;
+            Ok(hex::view(&rest[..length.min(rest.len())], offset))
+        }
+        Mechanism::SemaphoreSet => Err(Failure::new("a semaphore set has no bytes to show")),
     }
-    let rows = attachments.iter().map(|a| {
-        vec![
-            a.process.pid.to_string(),
-            output::printable(&a.process.command),
-            user_name(a.user),
-            format!("{:#x}", a.address),
-            a.length.to_string(),
-            if a.read_only { "read" } else { "read, write" }.to_owned(),
-            if a.process.elsewhere {
-                "in another pid namespace"
-            } else {
-                ""
-            }
-            .to_owned(),
-        ]
-    });
-    let header = ["PID", "COMMAND", "USER", "ADDRESS", "BYTES", "ACCESS", ""];
-    format!("\n{}", output::table(&header, &["PID", "BYTES"], rows))
 }
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Shown {
+struct Shown<'o> {
+    schema: u32,
+    namespace: Option<String>,
     #[serde(flatten)]
-    segment: Described,
-    attached_by: Vec<Attached>,
+    object: Described<'o>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_messages: Option<Vec<Message>>,
 }
 
+/// A message.
 #[derive(Serialize)]
-struct Attached {
-    /// As the process itself sees it.
-    pid: u32,
-    /// Whether that is in another pid namespace than the reader's.
-    elsewhere: bool,
-    command: String,
-    user: u32,
-    address: u64,
-    length: u64,
-    read_only: bool,
+struct Message {
+    position: usize,
+    #[serde(rename = "type")]
+    kind: i64,
+    size: u64,
+    sent_at: Option<u64>,
+    sender: Option<u32>,
 }
 
-impl Attached {
-    fn new(report: &AttachmentReport) -> Attached {
-        Attached {
-            pid: report.process.pid,
-            elsewhere: report.process.elsewhere,
-            command: report.process.command.clone(),
-            user: report.user,
-            address: report.address,
-            length: report.length,
-            read_only: report.read_only,
-        }
+impl Message {
+    fn all(messages: &[WaitingMessage]) -> Vec<Message> {
+        let message = |message: &WaitingMessage| Message {
+            position: message.position,
+            kind: message.kind,
+            size: message.size,
+            sent_at: message.sent_at.map(output::seconds),
+            sender: message.sender.as_ref().map(|sender| sender.pid),
+        };
+        messages.iter().map(message).collect()
     }
 }

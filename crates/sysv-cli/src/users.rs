@@ -1,9 +1,21 @@
 //! Users and groups by name, where they have one.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use nix::unistd::{Gid, Group, Uid, User};
+
+/// Names that have been looked up, for listings of thousands of objects.
+static USERS: Mutex<Option<HashMap<u32, String>>> = Mutex::new(None);
 
 /// The user's name, or else the number.
 pub(crate) fn user_name(uid: u32) -> String {
+    let mut known = USERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let known = known.get_or_insert_default();
+    known.entry(uid).or_insert_with(|| look_up_user(uid)).clone()
+}
+
+fn look_up_user(uid: u32) -> String {
     User::from_uid(Uid::from_raw(uid))
         .ok()
         .flatten()

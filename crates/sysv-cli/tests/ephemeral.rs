@@ -128,7 +128,7 @@ fn a_child_that_outlives_the_program_is_named_and_keeps_its_memory() {
 fn the_memory_of_a_removed_segment_is_back_at_once_when_its_last_user_is_killed() {
     let mut command = sysv();
     let script = "echo $SYSV_NAMESPACE; echo $$; sysv=\"$0\"; $sysv create 4096 --key 0x64656d6f >&2; \
-         $sysv demo --role hold & read line; $sysv rm --key 0x64656d6f; echo removed; read line; exit 0";
+         $sysv demo --role hold & read line; $sysv rm --force --key 0x64656d6f >/dev/null; echo removed; read line; exit 0";
     command.args([
         "run",
         "--ephemeral",
@@ -288,7 +288,7 @@ fn ephemeral_namespaces_do_not_see_each_other() {
     place.prints(&["create", "10", "--key", "42"]);
     let script = "defined shmget(42, 0, 0) and die 'seen'; print \"alone\\n\"";
     assert_eq!(place.prints(&["run", "-e", "perl", "-e", script]), "alone\n");
-    let inner = format!("{CREATE} \"$0\" run -e -- perl -e '{script}'; \"$0\" rm -K 42");
+    let inner = format!("{CREATE} \"$0\" run -e -- perl -e '{script}'; \"$0\" rm -K 42 >&2");
     let mut command = sysv();
     command.args([
         "run",
@@ -301,7 +301,7 @@ fn ephemeral_namespaces_do_not_see_each_other() {
     ]);
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "alone\n");
-    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 2);
+    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 3);
 }
 
 #[test]

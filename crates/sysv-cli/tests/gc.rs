@@ -43,7 +43,7 @@ fn what_a_killed_process_held_is_named_and_removed_and_what_a_living_one_holds_i
     let place = Place::new();
     let id = place.prints(&["create", "5000", "--key", KEY]).trim_end().to_owned();
     let (first, second) = (holder(&place), holder(&place));
-    place.prints(&["rm", "--key", KEY]);
+    place.prints(&["rm", "--force", "--key", KEY]);
     let pids = [first.pid(), second.pid()];
 
     first.signal(Signal::KILL);
@@ -109,7 +109,7 @@ fn orphans_go_only_if_asked_for_and_only_if_unused_for_so_long() {
     let sentence = format!("segment {unused}, key 0x0000004d, 100 bytes, created by sysv (pid ");
     assert!(told.contains(&sentence), "{told}");
     assert!(
-        told.contains("): nobody has it attached, and it was last used "),
+        told.contains("): nobody has it in use, and it was last used "),
         "{told}"
     );
     assert_eq!(told.lines().count(), 2, "{told}");

@@ -7,17 +7,19 @@ use std::process::Stdio;
 
 use place::{Place, complains, succeeds, sysv};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "trace",
     "ls",
     "show",
+    "who",
     "create",
     "set",
     "rm",
     "read",
     "write",
     "gc",
+    "doctor",
     "limits",
     "namespace",
     "demo",
@@ -153,7 +155,7 @@ fn a_terminal_gets_a_bold_heading_and_nobody_else() {
     match on_terminal("A", "b") {
         Err(e) => eprintln!("skipped: no script(1): {e}"),
         Ok(printed) => {
-            assert!(printed.contains("\x1b[1mKEY"), "{printed:?}");
+            assert!(printed.contains("\x1b[1mKIND"), "{printed:?}");
             for (variable, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
                 assert!(!on_terminal(variable, value).unwrap().contains('\x1b'));
             }

@@ -60,7 +60,10 @@ fn ls_and_show_tell_what_stat_tells() {
 
     let table = place.prints(&["ls"]);
     let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!((row[0], row[1].to_owned()), ("0xffffffff", id.to_string()));
+    assert_eq!(
+        (row[0], row[1], row[2].to_owned()),
+        ("segment", "0xffffffff", id.to_string())
+    );
     assert!(table.contains("sysv (pid ") && table.ends_with("in use\n"), "{table}");
     assert!(!table.contains('\x1b'), "no colours for a pipe");
 
@@ -83,7 +86,8 @@ fn ls_and_show_tell_what_stat_tells() {
     for (name, value) in listed.as_object().unwrap() {
         assert_eq!(&shown[name], value, "{name}");
     }
-    let attached = &shown["attached_by"][0];
+    let attached = &shown["processes"][0];
+    assert_eq!(attached["role"], json!("attached"));
     assert_eq!(attached["pid"], json!(pid));
     assert_eq!(attached["read_only"], json!(true));
     assert_eq!(attached["length"], json!(8192));
@@ -98,7 +102,7 @@ fn ls_and_show_tell_what_stat_tells() {
     );
 
     segment.remove().unwrap();
-    assert!(place.prints(&["ls"]).ends_with("removed, still attached\n"));
+    assert!(place.prints(&["ls"]).ends_with("removed, but still attached once\n"));
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn the_kernels_segments_are_shown_alike() {
 
     let shown = place.json(&["show", "--kernel", "--json", &id]);
     assert_eq!(shown["size"], json!(12345));
-    assert_eq!(shown["attached_by"][0]["pid"], json!(std::process::id()));
+    assert_eq!(shown["processes"][0]["pid"], json!(std::process::id()));
     let listing = place.json(&["ls", "--kernel", "--json"]);
     assert_eq!(listing["namespace"], json!(null));
     assert!(
@@ -178,14 +182,24 @@ fn rm_removes_what_it_can_and_names_what_it_cannot() {
     create(&place, &["1", "-K", "5"]);
     create(&place, &["1", "-K", "6"]);
 
-    let complaint = place.complains(1, &["rm", &ids[0], "77", &ids[1], "-K", "5", "-K", "99", "-K", "0"]);
+    let output = place
+        .sysv(&["rm", &ids[0], "77", &ids[1], "-K", "5", "-K", "99", "-K", "0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let sentence = format!("removed segment {}, 1 bytes, created by sysv (pid ", ids[0]);
+    assert!(said.starts_with(&sentence), "{said}");
+    let complaint = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = complaint.lines().collect();
     assert_eq!(lines.len(), 3, "{complaint}");
-    assert!(lines[0].starts_with("sysv rm: segment 77 of namespace"), "{complaint}");
     assert!(
-        lines[1].starts_with("sysv rm: the segment with key 0x00000063 of namespace"),
+        lines[0].starts_with("sysv rm: nothing in namespace") && lines[0].contains("has the identifier 77"),
         "{complaint}"
     );
+    assert!(lines[1].contains("has the key 0x00000063"), "{complaint}");
+    assert!(lines[2].contains("the key 0 names no object"), "{complaint}");
 
     let left: Vec<String> = place
         .namespace
@@ -260,7 +274,7 @@ fn limits_are_shown_and_set() {
     let shown = place.prints(&["limits"]);
     assert_eq!(
         shown.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
-        ["LIMIT", "VALUE", "MEANING"]
+        ["LIMIT", "VALUE", "USED", "MEANING"]
     );
     assert_eq!(place.json(&["limits", "--json"])["shmmni"], json!(4096));
 

@@ -15,7 +15,7 @@ use crate::namespace::{Join, JoinError};
 use crate::process::{self, MEMBERS};
 use crate::queue::{self, Deadline, InPlace, MessageReport, QueueReport, WaiterReport};
 use crate::segment::{self, AttachmentReport, LockedSegments, SegmentReport};
-use crate::semaphore::{self, SetReport};
+use crate::semaphore::{self, SetPart, SetReport};
 
 /// System V IPC in user space, in one namespace.
 ///
@@ -227,6 +227,28 @@ impl Engine {
     /// When the process cannot become a member again after a fork.
     pub fn sets(&self, each: &mut dyn FnMut(&SetReport)) -> Result<()> {
         semaphore::sets(self.member, each)
+    }
+
+    /// Calls `each` with every part of a set: its semaphores, who waits, and whose end will change a value. `each` must not
+    /// call the facility.
+    ///
+    /// # Errors
+    /// `EINVAL` if there is no such set, `EACCES` if this process may not read it.
+    pub fn set_parts(&self, id: i32, each: &mut dyn FnMut(&SetPart)) -> Result<()> {
+        semaphore::contents(self.member, id, each)
+    }
+
+    /// As [`segments`](Engine::segments), and calls `holder` with each segment's attachments before `each` with the
+    /// segment. `holder` must not call the facility.
+    ///
+    /// # Errors
+    /// As [`segments`](Engine::segments).
+    pub fn segments_and_holders(
+        &self,
+        holder: &mut dyn FnMut(&AttachmentReport),
+        each: &mut dyn FnMut(&SegmentReport),
+    ) -> Result<()> {
+        segment::segments_and_holders(self.member, holder, each)
     }
 
     /// Calls `each` with every attachment of a segment. `each` must not call the facility.

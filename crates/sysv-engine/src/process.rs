@@ -4,12 +4,14 @@
 mod enrol;
 mod fork;
 mod mappings;
+mod report;
 
 pub(crate) use enrol::{enrol, enrol_again, retire, sweep_members};
 pub(crate) use fork::{PreparedChild, watch_forks};
 pub use fork::{after_fork_in_child, after_fork_in_parent, before_fork};
 pub use mappings::{mmap, mremap, munmap};
 pub(crate) use mappings::{note_attached, note_detached};
+pub use report::ProcessReport;
 
 use crate::member::Member;
 use crate::page_vec::PageVec;

@@ -21,7 +21,7 @@ pub(crate) use get::shmget;
 pub(crate) use moved::{move_pieces, range_gone};
 pub(crate) use records::Attachment;
 pub use report::{AttachmentReport, SegmentReport};
-pub(crate) use report::{attachments, holders_of_removed, removed_waiting, segments};
+pub(crate) use report::{attachments, holders_of_removed, removed_waiting, segments, segments_and_holders};
 
 use core::mem::offset_of;
 use core::sync::atomic::AtomicU32;

@@ -32,8 +32,8 @@ pub(crate) use dead::{drop_of_dead, drop_own, holds_undo, sweep};
 pub(crate) use get::semget;
 pub(crate) use memory::{Mappings, places};
 pub(crate) use operate::semop;
-pub use report::SetReport;
-pub(crate) use report::sets;
+pub use report::{SetPart, SetReport};
+pub(crate) use report::{contents, sets};
 
 use core::mem::offset_of;
 use core::sync::atomic::AtomicU32;

@@ -164,7 +164,7 @@ pub struct ObjectName {
 /// ```
 /// assert_eq!(sysv::Mechanism::SemaphoreSet.to_string(), "semaphore set");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mechanism {
     /// A [`Segment`](crate::Segment).
     Segment,
@@ -176,7 +176,7 @@ pub enum Mechanism {
 
 impl fmt::Display for Mechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Mechanism::Segment => "segment",
             Mechanism::SemaphoreSet => "semaphore set",
             Mechanism::MessageQueue => "message queue",

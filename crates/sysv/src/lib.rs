@@ -43,7 +43,8 @@
 //! - Whatever may wait can also try, or wait with a timeout.
 //! - Each operation has its own error, which names the object and the remedy and converts without loss to the errno
 //!   that C programs get, and to [`std::io::Error`].
-//! - [`Namespace::report`] shows every segment and [`Segment::attachments`] every process that holds one.
+//! - [`Namespace::report`] shows every segment and [`Segment::attachments`] every process that holds one;
+//!   [`Namespace::snapshot`] shows all kinds of objects, with the processes that have to do with each.
 //!
 //! Unmodified C programs under `sysv run` or with `libsysv.so` preloaded share the same objects.
 //!
@@ -76,11 +77,13 @@ mod memory;
 mod mode;
 mod namespace;
 mod patience;
+mod processes;
 mod queue;
 mod remains;
 mod report;
 mod segment;
 mod semaphore;
+mod snapshot;
 mod stat;
 mod temporary;
 
@@ -96,9 +99,10 @@ pub use error::{
 pub use file_lock::{FileLockGuard, LockFile, LockKind};
 pub use id::Id;
 pub use key::{Key, KeyError, ParseKeyError};
-pub use limits::Limits;
+pub use limits::{Limits, Usage};
 pub use mode::{Mode, ParseModeError, Permissions};
 pub use namespace::{Members, Namespace};
+pub use processes::Whereabouts;
 pub use queue::{
     Message, MessageInPlace, MessageQueue, MessageQueueStat, Messages, NewMessageQueue, Request, Selection,
 };
@@ -106,6 +110,7 @@ pub use remains::{AbandonedNamespace, Remains, Remnant};
 pub use report::{AttachmentReport, Process, SegmentReport};
 pub use segment::{Address, Segment};
 pub use semaphore::{Hold, NewSemaphoreSet, Operation, SemaphoreGuard, SemaphoreSet, SemaphoreSetStat};
+pub use snapshot::{Contents, Filter, Object, Order, Party, Role, Semaphore, Snapshot, State, WaitingMessage};
 pub use stat::Stat;
 pub use temporary::{TemporaryMessageQueue, TemporaryNamespace, TemporarySegment, TemporarySemaphoreSet};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::backend::Backend;
-use crate::{Errno, Id, Namespace, ReportError, Segment, Stat, kernel_proc};
+use crate::{Errno, Id, Mechanism, Namespace, ObjectName, ReportError, Segment, Stat, kernel_proc};
 
 /// A segment as an operator sees it.
 ///
@@ -46,6 +46,8 @@ pub struct SegmentReport {
 pub struct Process {
     /// Process id, as the process itself sees it.
     pub pid: u32,
+    /// Inode number of the pid namespace that the id counts in; 0 if it is not known.
+    pub pid_namespace: u32,
     /// Whether it is in another pid namespace, where the same id means another process.
     pub elsewhere: bool,
     /// The command's name (`/proc/<pid>/comm`), at most fifteen bytes of it.
@@ -119,10 +121,11 @@ impl Namespace {
         }
     }
 
-    pub(crate) fn report_error(&self, segment: Option<Id>, errno: Errno) -> ReportError {
+    pub(crate) fn report_error(&self, object: Option<(Mechanism, Id)>, errno: Errno) -> ReportError {
+        let location = self.location();
         ReportError {
-            location: self.location().clone(),
-            segment,
+            location: location.clone(),
+            object: object.map(|(mechanism, id)| ObjectName::by_id(mechanism, id, location)),
             errno,
         }
     }
@@ -145,7 +148,10 @@ impl Segment {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn attachments(&self) -> Result<Vec<AttachmentReport>, ReportError> {
-        let failed = |errno| self.namespace().report_error(Some(self.id()), errno);
+        let failed = |errno| {
+            self.namespace()
+                .report_error(Some((Mechanism::Segment, self.id())), errno)
+        };
         match self.namespace().backend() {
             Backend::Kernel => {
                 // The kernel keeps no list that it could refuse.
@@ -177,6 +183,7 @@ impl Segment {
 pub(crate) fn process(pid: u32, namespace: u32, command: &[u8], own: u32) -> Process {
     Process {
         pid,
+        pid_namespace: namespace,
         elsewhere: namespace != own,
         command: String::from_utf8_lossy(command).into_owned(),
     }

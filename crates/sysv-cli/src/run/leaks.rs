@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use sysv::{Namespace, Segment, SegmentReport};
+use sysv::{Mechanism, Namespace, Object};
 
-use crate::ls::{creator, process};
+use crate::wording;
 
 /// How long processes that outlive the program may take to detach: those of a service end shortly after it.
 const GRACE: Duration = Duration::from_secs(1);
@@ -14,33 +14,24 @@ const STEP: Duration = Duration::from_millis(10);
 pub(super) fn find(namespace: &Namespace) -> Result<Vec<String>, sysv::ReportError> {
     let begun = Instant::now();
     loop {
-        let left = namespace.report()?;
+        let left = namespace.snapshot(&Mechanism::ALL)?.objects;
         // What only dead processes held is gone from the report, and what is idle stays so.
-        if left.iter().all(|segment| segment.stat.attachments == 0) || begun.elapsed() >= GRACE {
-            return Ok(left.iter().map(|segment| describe(namespace, segment)).collect());
+        if !left.iter().any(Object::is_in_use) || begun.elapsed() >= GRACE {
+            return Ok(left.iter().map(describe).collect());
         }
         std::thread::sleep(STEP);
     }
 }
 
-fn describe(namespace: &Namespace, segment: &SegmentReport) -> String {
-    let stat = &segment.stat;
-    let key = if stat.key.is_private() {
-        String::new()
-    } else {
-        format!(", key {}", stat.key)
-    };
-    let attachments = Segment::from_id(namespace, stat.id).attachments().unwrap_or_default();
-    let mut holders: Vec<String> = attachments.iter().map(|a| process(&a.process)).collect();
-    holders.dedup();
-    let held = match holders.as_slice() {
-        [] => String::new(),
-        holders => format!(", still attached by {}", holders.join(", ")),
+fn describe(object: &Object) -> String {
+    let held = match (object.parties.is_empty(), object.mechanism) {
+        (true, _) => String::new(),
+        (false, Mechanism::Segment) => format!(", still attached by {}", wording::parties(object, usize::MAX)),
+        (false, _) => format!(", still used by {}", wording::parties(object, usize::MAX)),
     };
     format!(
-        "segment {}{key}, {} bytes, created by {}{held}",
-        stat.id,
-        stat.size,
-        creator(segment)
+        "{}, created by {}{held}",
+        wording::title(object),
+        wording::creator(object)
     )
 }

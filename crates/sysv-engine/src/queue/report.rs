@@ -102,10 +102,21 @@ pub struct WaiterReport {
     pub pid: u32,
     /// Inode number of that pid namespace; 0 if unknown.
     pub pid_namespace: u32,
+    /// Effective user when the process joined the namespace.
+    pub uid: u32,
     /// What for.
     pub wants: Wants,
     /// The length of the message to be sent, or the longest that the receiver takes, in bytes.
     pub size: u64,
+    command: [u8; 32],
+}
+
+impl WaiterReport {
+    /// The process's command name when it joined.
+    pub fn command(&self) -> &[u8] {
+        let end = self.command.iter().position(|&b| b == 0).unwrap_or(self.command.len());
+        &self.command[..end]
+    }
 }
 
 /// Calls `look` with a queue's contents, its lock held.
@@ -178,8 +189,10 @@ pub(crate) fn waiters(member: &Member, id: i32, each: &mut dyn FnMut(&WaiterRepo
                 .push(WaiterReport {
                     pid: who.pid(),
                     pid_namespace: who.namespace(),
+                    uid: record.uid.load(Relaxed),
                     wants,
                     size: waiter.size.load(Relaxed),
+                    command: Command::load(&record.command).bytes(),
                 })
                 .is_err();
         });

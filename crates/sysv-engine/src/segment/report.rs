@@ -65,18 +65,30 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 
 /// Calls `each` with every segment, lowest index first.
 pub(crate) fn segments(member: &Member, each: &mut dyn FnMut(&SegmentReport)) -> Result<()> {
+    segments_and_holders(member, &mut |_| {}, each)
+}
+
+/// As [`segments`], and calls `holder` with each segment's attachments before `each` with the segment. `holder` must not
+/// call the facility.
+pub(crate) fn segments_and_holders(
+    member: &Member,
+    holder: &mut dyn FnMut(&AttachmentReport),
+    each: &mut dyn FnMut(&SegmentReport),
+) -> Result<()> {
     member.enter()?;
     // Whoever died in the middle of a change may have left segments unmarked: taking the lock recovers them.
     drop(LockedSegments::lock(member, &member.lock_private()));
     let registry = super::registry(member.table());
     // Locked for one segment at a time: `each` may be slow and may call us.
-    for report in registry.used_numbers().filter_map(|number| report(member, number)) {
-        each(&report);
+    for number in registry.used_numbers() {
+        if let Some(report) = report(member, number, holder) {
+            each(&report);
+        }
     }
     Ok(())
 }
 
-fn report(member: &Member, number: usize) -> Option<SegmentReport> {
+fn report(member: &Member, number: usize, holder: &mut dyn FnMut(&AttachmentReport)) -> Option<SegmentReport> {
     let private = member.lock_private();
     let locked = LockedSegments::lock(member, &private);
     let registry = locked.registry();
@@ -87,6 +99,7 @@ fn report(member: &Member, number: usize) -> Option<SegmentReport> {
         return None;
     }
     let nattch = locked.reap(number);
+    holders(&locked, number, holder);
     let id = registry.id(number, state);
     let creator = Identity::from_word(slot.head.creator.load(Relaxed));
     Some(SegmentReport {
@@ -106,6 +119,11 @@ pub(crate) fn attachments(member: &Member, id: i32, each: &mut dyn FnMut(&Attach
     let locked = LockedSegments::lock(member, &private);
     let (number, _, _) = locked.registry().find_id(id)?;
     locked.reap(number);
+    holders(&locked, number, each);
+    Ok(())
+}
+
+fn holders(locked: &LockedSegments<'_>, number: usize, each: &mut dyn FnMut(&AttachmentReport)) {
     locked.for_each_of_segment(number, &mut |_, owner, record| {
         let Some(process) = locked.table().processes.get(owner.index()) else {
             return;
@@ -121,7 +139,6 @@ pub(crate) fn attachments(member: &Member, id: i32, each: &mut dyn FnMut(&Attach
             command: Command::load(&process.command).bytes(),
         });
     });
-    Ok(())
 }
 
 /// Frees the memory of removed segments that only the dead had, and calls `each` with every process that still has one

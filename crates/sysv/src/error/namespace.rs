@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sysv_engine::namespace::JoinError;
 
 use super::{Location, Mechanism, ObjectName, operation_error};
-use crate::{Errno, Id};
+use crate::Errno;
 
 /// Why a namespace could not be opened, created or removed.
 ///
@@ -138,13 +138,13 @@ operation_error!(LimitsError);
 pub struct ReportError {
     /// The facility that was asked.
     pub location: Location,
-    /// The segment whose attachments were to be listed; none if it was all the facility's objects.
-    pub segment: Option<Id>,
+    /// The object that was to be looked at; none if it was all of them.
+    pub object: Option<ObjectName>,
     pub(crate) errno: Errno,
 }
 
 impl ReportError {
-    /// What the facility said: `EINVAL` or `EIDRM` if the segment does not exist.
+    /// What the facility said: `EINVAL` or `EIDRM` if the object does not exist.
     ///
     /// ```
     /// use sysv::{Errno, Id, Segment};
@@ -161,22 +161,23 @@ impl ReportError {
 
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.segment, self.errno) {
-            (Some(id), Errno::EINVAL | Errno::EIDRM) => {
-                write!(
-                    f,
-                    "{} does not exist (any more); ",
-                    ObjectName::by_id(Mechanism::Segment, id, &self.location)
-                )?;
-                return f.write_str("look it up again by its key");
+        match (&self.object, self.errno) {
+            (Some(object), Errno::EINVAL | Errno::EIDRM) => {
+                return write!(f, "{object} does not exist (any more); look it up again by its key");
             }
-            (Some(id), errno) => {
-                write!(
+            (Some(object), Errno::EACCES) => {
+                return write!(
                     f,
-                    "cannot list who has {} attached: {errno}",
-                    ObjectName::by_id(Mechanism::Segment, id, &self.location)
-                )?;
+                    "permission denied to look into {object}; its owner can change its mode"
+                );
             }
+            (Some(object), Errno::ENOSYS) if object.mechanism == Mechanism::MessageQueue => {
+                return write!(
+                    f,
+                    "cannot look into {object}: this kernel was built without MSG_COPY (CONFIG_CHECKPOINT_RESTORE)"
+                );
+            }
+            (Some(object), errno) => write!(f, "cannot look into {object}: {errno}")?,
             (None, errno) => write!(f, "cannot list the objects of {}: {errno}", self.location)?,
         }
         match self.location {

@@ -8,7 +8,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sysv::Namespace;
 
@@ -40,9 +42,15 @@ pub(crate) fn tell(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
+/// So long a peer may live: a test that waits for one that hangs hears that it has ended.
+const LIFETIME: Duration = Duration::from_secs(60);
+
 /// A process that plays a role, killed when dropped.
 pub(crate) struct Peer {
-    child: Child,
+    child: Arc<Mutex<Child>>,
+    pid: u32,
+    /// Held for the watchdog, which sleeps until this is gone.
+    _alive: Sender<()>,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
@@ -73,11 +81,27 @@ impl Peer {
         prepare(&mut command);
         let mut child = command.spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Peer { child, input, output }
+        let pid = child.id();
+        let child = Arc::new(Mutex::new(child));
+        let (alive, gone) = channel();
+        let watched = Arc::clone(&child);
+        std::thread::spawn(move || {
+            if gone.recv_timeout(LIFETIME) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("a peer hangs");
+                let _ = watched.lock().unwrap().kill();
+            }
+        });
+        Peer {
+            child,
+            pid,
+            _alive: alive,
+            input,
+            output,
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid
     }
 
     /// The next line that the peer tells; none once it has ended.
@@ -105,17 +129,16 @@ impl Peer {
 
     /// SIGKILL, and the process is gone afterwards.
     pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
+        self.child.lock().unwrap().kill().unwrap();
         assert_eq!(self.wait().signal(), Some(9));
     }
 
     fn wait(&mut self) -> std::process::ExitStatus {
-        let begun = Instant::now();
+        // The watchdog sees to it that this ends.
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "a peer hangs");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -123,7 +146,8 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
