@@ -11,7 +11,7 @@ use sysv_engine::{Engine, Errno, Join, Kernel, PermChange, Queues, Result, StatB
 
 use crate::child::Child;
 
-/// Makes two tests of each named function: `kernel::…` and `engine::…`.
+/// Makes three tests of each named function: `kernel::…`, `engine::…` and, in a namespace for one user, `engine_private::…`.
 #[macro_export]
 macro_rules! on_both_queue_facilities {
     ($($test:ident),* $(,)?) => {
@@ -23,6 +23,11 @@ macro_rules! on_both_queue_facilities {
         mod engine {
             $(#[test] fn $test() {
                 $crate::trial::run($crate::Facility::Kernel, |_| $crate::queue::on_engine(super::$test));
+            })*
+        }
+        mod engine_private {
+            $(#[test] fn $test() {
+                $crate::trial::run($crate::Facility::Kernel, |_| $crate::queue::on_private_engine(super::$test));
             })*
         }
     };
@@ -52,11 +57,20 @@ impl Drop for Directory {
     }
 }
 
-/// Runs a test body on the engine, in a new namespace.
+/// Runs a test body on the engine, in a new namespace for several users.
 pub fn on_engine(body: fn(&QueueSubject)) {
+    on_engine_in(Join::CreateShared, body);
+}
+
+/// Runs a test body on the engine, in a new namespace for one user.
+pub fn on_private_engine(body: fn(&QueueSubject)) {
+    on_engine_in(Join::Create, body);
+}
+
+fn on_engine_in(how: Join, body: fn(&QueueSubject)) {
     let directory = Directory(PathBuf::from(format!("/dev/shm/sysv-queues-{}", std::process::id())));
     let path = CString::new(directory.0.to_str().expect("a path of letters")).expect("no NUL");
-    let engine = Engine::join(&path, Join::CreateShared).unwrap_or_else(|e| panic!("{}", e.describe(&path)));
+    let engine = Engine::join(&path, how).unwrap_or_else(|e| panic!("{}", e.describe(&path)));
     body(&QueueSubject {
         calls: Box::new(engine.clone()),
         engine: Some(engine),

@@ -14,6 +14,7 @@ use sysv_engine::abi::IPC_NOWAIT;
 
 conformance::on_both_queue_facilities! {
     a_killed_sending_happened_or_not,
+    a_killed_first_use_happened_or_not,
     a_killed_receipt_happened_or_not,
     a_killed_handing_over_happened_or_not,
     a_killed_enlargement_of_everything_happened_or_not,
@@ -136,6 +137,22 @@ fn a_killed_sending_happened_or_not(subject: &QueueSubject) {
     at_points(
         "sending",
         || with_three(subject),
+        |queue| queue.send(9, &[7; 500]).unwrap(),
+        check,
+    );
+}
+
+fn a_killed_first_use_happened_or_not(subject: &QueueSubject) {
+    let check = |queue: &Queue<'_>, point| {
+        let left = drain(queue);
+        assert!(
+            left.is_empty() && point != usize::MAX || left == [(9, vec![7; 500])],
+            "at {point}: {left:?}"
+        );
+    };
+    at_points(
+        "first use",
+        || subject.queue(),
         |queue| queue.send(9, &[7; 500]).unwrap(),
         check,
     );

@@ -97,6 +97,12 @@ impl<T: Copy> PageVec<T> {
     }
 }
 
+impl<T: Copy> Default for PageVec<T> {
+    fn default() -> PageVec<T> {
+        PageVec::new()
+    }
+}
+
 impl<T: Copy> Drop for PageVec<T> {
     fn drop(&mut self) {
         if self.capacity > 0 {

@@ -1,6 +1,7 @@
 //! Message queues: `msgget`, `msgsnd`, `msgrcv`, `msgctl`.
 //!
-//! Each queue has a file `msg/<id>`, made with it, which every process that uses the queue maps ([`layout`] draws it). Whoever
+//! Each queue has a file `msg/<id>`, which every process that uses the queue maps ([`layout`] draws it). It is made with the queue
+//! in a namespace for several users, else by the first who sends or receives. Whoever
 //! may send or receive may change the file; the kernel keeps all others out. Capacity, counters and times stand in the
 //! table, where `IPC_STAT` finds them.
 //!

@@ -93,8 +93,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         let header = self.header();
         self.reserve_order()?;
         let (number, envelope) = self.free_envelope()?;
-        let block = self.allocate(len)?;
-        let bytes = self.address(block).ok_or(Errno::ENOMEM)?;
+        let (block, bytes) = self.allocate(len)?;
         if let Err(errno) = fill(bytes) {
             self.give_back(block);
             return Err(errno);

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::locked::LockedQueue;
-use super::window::Mapped;
+use super::window::{Mapped, has_file};
 use super::{LockedQueues, registry};
 use crate::abi::{MsgInfo, MsqidDs};
 use crate::credentials::Caller;
@@ -30,8 +30,11 @@ pub(crate) fn stat(member: &Member, id: i32, by: StatBy) -> Result<(i32, MsqidDs
     }
     let id = registry.id(number, state);
     // With the queue's lock held, so that the counters belong together. Who may not open the file reads them as they are.
-    let mapped = Mapped::find(member, number, slot, id);
-    let locked = mapped.as_ref().ok().map(LockedQueue::lock);
+    let mapped = has_file(slot).then(|| Mapped::find(member, number, slot, id));
+    let locked = mapped
+        .as_ref()
+        .and_then(|mapped| mapped.as_ref().ok())
+        .map(LockedQueue::lock);
     // Made whole, if that is needed and can be done.
     let _ = locked.as_ref().map(LockedQueue::contents);
     let ds = describe(slot, state, member.identity());
@@ -75,7 +78,9 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange, qbytes: u64) -> 
     locked.change_ownership_and(number, slot, &change, qbytes);
     // "Sleeping receivers might be excluded by stricter permissions; sleeping senders might be able to send due to a larger
     // queue size": all look again.
-    if let Ok(mapped) = Mapped::attach(member, &mut private, number, slot, id) {
+    if has_file(slot)
+        && let Ok(mapped) = Mapped::attach(member, &mut private, number, slot, id)
+    {
         let queue = LockedQueue::lock(&mapped);
         if let Ok(contents) = queue.contents() {
             contents.rouse_all();

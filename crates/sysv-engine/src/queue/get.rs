@@ -77,8 +77,10 @@ impl LockedQueues<'_> {
         }
         tally.sent_at.store(0, Relaxed);
         tally.received_at.store(0, Relaxed);
-        // With the queue and not with its first use: processes that make it at once would cut it short for each other.
-        if let Err(errno) = file::make_exclusively(self.member, slot, new.id) {
+        // In a namespace for one user the first use makes the file: many a queue is removed without one.
+        if self.member.is_shared()
+            && let Err(errno) = file::make_exclusively(self.member, slot, new.id)
+        {
             self.abandon(&new);
             return Err(errno_of_new_file(errno));
         }

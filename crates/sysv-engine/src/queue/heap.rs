@@ -50,7 +50,7 @@ enum Pages {
 #[inline]
 fn class_of(units: u32) -> usize {
     if units <= 8 {
-        return units.max(1) as usize - 1;
+        return units.saturating_sub(1) as usize;
     }
     let shift = (units - 1).ilog2() - 2;
     8 + (shift as usize - 1) * 4 + ((units - 1) >> shift) as usize - 4
@@ -73,23 +73,26 @@ fn class_within(units: u32) -> usize {
 }
 
 impl<'g, G: Ground> Contents<'g, G> {
-    /// A block for so many bytes.
+    /// A block for so many bytes, and where it is.
     ///
     /// # Errors
     /// `ENOMEM` if there is no memory.
     #[inline]
-    pub(super) fn allocate(&self, bytes: usize) -> Result<Block> {
+    pub(super) fn allocate(&self, bytes: usize) -> Result<(Block, *mut u8)> {
         let wanted = bytes.div_ceil(UNIT);
         if wanted > LONGEST as usize {
             return Err(Errno::ENOMEM);
         }
         let class = class_of(wanted as u32);
-        let block = match self.pop(class) {
-            Some(block) => block,
-            None => self.allocate_slowly(class)?,
+        let (block, address) = match self.pop_with_address(class) {
+            Some(found) => found,
+            None => {
+                let block = self.allocate_slowly(class)?;
+                (block, self.address(block).ok_or(Errno::ENOMEM)?)
+            }
         };
         add32(&self.header().live_units, block.units as i32);
-        Ok(block)
+        Ok((block, address))
     }
 
     #[cold]
@@ -126,6 +129,14 @@ impl<'g, G: Ground> Contents<'g, G> {
         self.fill_up(units, Pages::New)?.ok_or(Errno::ENOMEM)
     }
 
+    #[inline]
+    fn push_at(&self, block: Block, class: usize, address: *mut u8) {
+        if let Some(head) = self.header().free_blocks.get(class) {
+            self.link_at(address).store(head.load(Relaxed), Relaxed);
+            head.store(block.position.wrapping_add(1), Relaxed);
+        }
+    }
+
     /// Gives a block back.
     #[inline]
     pub(super) fn give_back(&self, block: Block) {
@@ -135,9 +146,13 @@ impl<'g, G: Ground> Contents<'g, G> {
         let freed = header.freed_units.load(Relaxed).saturating_add(block.units);
         header.freed_units.store(freed, Relaxed);
         if live == 0 && freed >= WORTH_JOINING {
-            self.empty_heap();
-        } else {
-            self.push(block);
+            return self.empty_heap();
+        }
+        // The usual case: a block of a class's size, as it was given out.
+        let class = class_of(block.units.min(LONGEST));
+        match self.address(block) {
+            Some(address) if size_of_class(class) == block.units => self.push_at(block, class, address),
+            _ => self.push(block),
         }
     }
 
@@ -154,26 +169,29 @@ impl<'g, G: Ground> Contents<'g, G> {
         Some(unsafe { base.add(place as usize * UNIT) })
     }
 
-    /// A free block's link to the next.
+    /// A free block's link to the next, by the block's address.
     #[inline]
-    fn link(&self, block: Block) -> Option<&'g AtomicU32> {
-        let address = self.address(block)?;
-        // SAFETY: the block's first bytes, aligned to a unit and there for as long as the lock is held. Whoever else
-        // writes there, writes plain bytes that any integer may have.
-        Some(unsafe { AtomicU32::from_ptr(address.cast()) })
+    fn link_at(&self, address: *mut u8) -> &'g AtomicU32 {
+        // SAFETY: the address comes from `address`: the block's first bytes, aligned to a unit and there for as long as the
+        // lock is held. Whoever else writes there, writes plain bytes that any integer may have.
+        unsafe { AtomicU32::from_ptr(address.cast()) }
+    }
+
+    fn pop(&self, class: usize) -> Option<Block> {
+        self.pop_with_address(class).map(|(block, _)| block)
     }
 
     #[inline]
-    fn pop(&self, class: usize) -> Option<Block> {
+    fn pop_with_address(&self, class: usize) -> Option<(Block, *mut u8)> {
         let head = self.header().free_blocks.get(class)?;
         let block = Block {
             position: head.load(Relaxed).checked_sub(1)?,
             units: size_of_class(class),
         };
-        match self.link(block) {
-            Some(link) => {
-                head.store(link.load(Relaxed), Relaxed);
-                Some(block)
+        match self.address(block) {
+            Some(address) => {
+                head.store(self.link_at(address).load(Relaxed), Relaxed);
+                Some((block, address))
             }
             None => {
                 // Not where an honest member put it.
@@ -193,10 +211,8 @@ impl<'g, G: Ground> Contents<'g, G> {
                 units: size_of_class(class),
                 ..rest
             };
-            let Some(link) = self.link(block) else { return };
-            let head = &self.header().free_blocks[class];
-            link.store(head.load(Relaxed), Relaxed);
-            head.store(block.position.wrapping_add(1), Relaxed);
+            let Some(address) = self.address(block) else { return };
+            self.push_at(block, class, address);
             rest.units -= block.units;
             rest.position = rest.position.wrapping_add(block.units);
         }

@@ -202,6 +202,8 @@ impl<'g, G: Ground> Contents<'g, G> {
         let (first, entries) = self.used();
         let kinds = || entries.iter().map(|entry| entry.kind.load(Relaxed));
         let place = match selection {
+            // The first entry is no hole, as a rule.
+            Selection::Any if entries.first().is_some_and(|entry| entry.kind.load(Relaxed) != 0) => Some(0),
             Selection::Any => kinds().position(|kind| kind != 0),
             Selection::Exactly(wanted) => kinds().position(|kind| kind == wanted),
             Selection::Except(unwanted) => kinds().position(|kind| kind != 0 && kind != unwanted),

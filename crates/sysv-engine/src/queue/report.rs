@@ -6,7 +6,7 @@ use super::contents::Contents;
 use super::layout::{FREE, GRANTED};
 use super::locked::LockedQueue;
 use super::selection::Selection;
-use super::window::Mapped;
+use super::window::{Mapped, has_file};
 use super::{control, registry};
 use crate::abi::MsqidDs;
 use crate::credentials::Caller;
@@ -119,8 +119,8 @@ impl WaiterReport {
     }
 }
 
-/// Calls `look` with a queue's contents, its lock held.
-fn inside<T>(
+/// Calls `look` with a queue's contents, its lock held. A queue without a file has none.
+fn inside<T: Default>(
     member: &Member,
     id: i32,
     look: impl FnOnce(&LockedQueue<'_, '_>, &Contents<'_, Mapped<'_>>) -> Result<T>,
@@ -129,6 +129,9 @@ fn inside<T>(
     let (number, slot, _) = registry(member.table()).find_id(id)?;
     if !Caller::current().permits(&slot.head.ownership(), 0o444) {
         return Err(Errno::EACCES);
+    }
+    if !has_file(slot) {
+        return Ok(T::default());
     }
     let mapped = Mapped::find(member, number, slot, id)?;
     let queue = LockedQueue::lock(&mapped);

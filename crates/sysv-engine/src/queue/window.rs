@@ -9,18 +9,19 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
-use super::USED;
 use super::ground::{Ground, Piece};
 use super::layout::{
     ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HEAP_CHUNKS, MAGIC, Tally, UNIT, WINDOW, Window,
     chunk_extent,
 };
+use super::{LockedQueues, USED};
 use crate::abi::{IPCMNI, PAGE_SIZE};
 use crate::errno::{Errno, Result};
 use crate::lock::{self, Tag};
 use crate::member::{Member, Private};
 use crate::namespace;
 use crate::page_vec::PageVec;
+use crate::registry::{self, BACKED};
 use crate::sys::{self, Fd};
 use crate::table::{QUEUES, QueueSlot};
 use crate::usercopy;
@@ -195,7 +196,8 @@ impl<'m> Mapped<'m> {
         }
     }
 
-    /// As [`find`](Mapped::find), for whoever holds the private lock.
+    /// As [`find`](Mapped::find), for whoever holds the private lock; whoever holds the registry's too asks for queues that
+    /// [have a file](has_file) only.
     #[cold]
     pub(super) fn attach(
         member: &'m Member,
@@ -217,7 +219,11 @@ impl<'m> Mapped<'m> {
         }
         // Said before it is done, so that whoever removes the queue tells those who wait.
         slot.flags.fetch_or(USED, Relaxed);
-        let file = mapped.open()?;
+        let file = if has_file(slot) {
+            mapped.open()?
+        } else {
+            mapped.make(private)?
+        };
         if (sys::fstat(&file)?.st_size as usize) < WINDOW {
             return Err(Errno::EIDRM);
         }
@@ -292,11 +298,18 @@ impl<'m> Mapped<'m> {
     fn open(&self) -> Result<Fd> {
         self.member
             .with_object_path("msg", self.id, |path| sys::open(path, libc::O_RDWR, 0))
-            .map_err(|errno| match errno {
-                Errno::EACCES | Errno::EPERM => Errno::EACCES,
-                Errno::ENOENT | Errno::ELOOP => Errno::EIDRM,
-                _ => Errno::ENOMEM,
-            })
+            .map_err(errno_of_file)
+    }
+
+    /// Makes the queue's file, at its first use. Under the registry's lock: processes that make it at once would cut it
+    /// short for each other, and a removal might miss it.
+    #[cold]
+    fn make(&self, private: &Private) -> Result<Fd> {
+        let _locked = LockedQueues::lock(self.member, private);
+        if !self.exists() {
+            return Err(Errno::EIDRM);
+        }
+        registry::file::open(self.member, self.slot, self.id, false).map_err(errno_of_file)
     }
 
     #[cold]
@@ -359,6 +372,20 @@ unsafe fn unmap(start: usize, len: usize) {
     usercopy::unguard(start);
     // SAFETY: the caller's promise.
     let _ = unsafe { sys::munmap(start, len) };
+}
+
+/// Whether the queue has a file yet: without one it is empty, and nobody waits. In a namespace for several users it always
+/// has.
+pub(super) fn has_file(slot: &QueueSlot) -> bool {
+    slot.flags.load(Relaxed) & BACKED != 0
+}
+
+fn errno_of_file(errno: Errno) -> Errno {
+    match errno {
+        Errno::EACCES | Errno::EPERM => Errno::EACCES,
+        Errno::ENOENT | Errno::ELOOP | Errno::EIDRM => Errno::EIDRM,
+        _ => Errno::ENOMEM,
+    }
 }
 
 const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
