@@ -12,6 +12,10 @@ conformance::on_each_facility! {
     a_release_lets_a_waiter_go,
     a_waiters_operations_are_done_by_the_time_the_release_returns,
     waiters_are_served_in_order_of_arrival,
+    many_waiters_are_served_in_order_of_arrival,
+    waiters_of_different_semaphores_are_served_in_order_of_arrival,
+    a_stopped_waiter_does_not_hold_up_the_next,
+    waiters_that_watch_for_others_may_be_killed,
     a_small_request_passes_a_big_one,
     one_release_lets_all_go_who_can,
     waiters_for_zero_go_together,
@@ -87,6 +91,80 @@ fn waiters_are_served_in_order_of_arrival(subject: &Subject) {
         assert_eq!(result(child), Ok(()));
         assert_eq!(set.pid(1), child.pid());
     }
+}
+
+fn many_waiters_are_served_in_order_of_arrival(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(1);
+    let mut children = Vec::new();
+    for n in 0..60 {
+        children.push(operating(&set, &[sembuf(0, -1, 0)]));
+        set.await_waiting(0, (n + 1, 0));
+    }
+    for child in &mut children {
+        set.add(0, 1).unwrap();
+        assert_eq!(result(child), Ok(()));
+        assert_eq!(set.pid(0), child.pid());
+    }
+    assert_eq!((set.value(0), set.waiting(0)), (0, (0, 0)));
+}
+
+fn waiters_of_different_semaphores_are_served_in_order_of_arrival(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(3);
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut early = operating(&set, &[sembuf(first, -1, 0), sembuf(second, -1, 0), sembuf(2, 1, 0)]);
+        set.await_waiting(i32::from(first), (1, 0));
+        let mut late = operating(&set, &[sembuf(second, -1, 0), sembuf(first, -1, 0), sembuf(2, 1, 0)]);
+        set.await_waiting(i32::from(second), (1, 0));
+        set.op(&[sembuf(0, 1, 0), sembuf(1, 1, 0)]).unwrap();
+        assert_eq!(result(&mut early), Ok(()));
+        assert_eq!((set.values(), set.pid(2)), (vec![0, 0, 1], early.pid()));
+        set.op(&[sembuf(0, 1, 0), sembuf(1, 1, 0)]).unwrap();
+        assert_eq!(result(&mut late), Ok(()));
+        set.add(2, -2).unwrap();
+    }
+}
+
+fn a_stopped_waiter_does_not_hold_up_the_next(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(1);
+    let mut stopped = operating(&set, &[sembuf(0, -1, 0)]);
+    set.await_waiting(0, (1, 0));
+    let mut next = operating(&set, &[sembuf(0, -1, 0)]);
+    set.await_waiting(0, (2, 0));
+    stopped.stop();
+    set.add(0, 2).unwrap();
+    assert_eq!(result(&mut next), Ok(()));
+    stopped.kill();
+}
+
+fn waiters_that_watch_for_others_may_be_killed(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(1);
+    set.set_value(0, 1).unwrap();
+    let mut holder = Child::fork(|parent| {
+        parent.send(&set.add_with(0, -1, SEM_UNDO));
+        parent.receive::<()>();
+    });
+    assert_eq!(result(&mut holder), Ok(()));
+    let mut children = Vec::new();
+    for n in 0..6 {
+        children.push(operating(&set, &[sembuf(0, -1, SEM_UNDO)]));
+        set.await_waiting(0, (n + 1, 0));
+    }
+    // Long enough for them to divide the work.
+    pause(300_000);
+    for child in &mut children[..4] {
+        child.kill();
+    }
+    holder.kill();
+    // The others go on one after the other, each when the one before has ended.
+    for child in &mut children[4..] {
+        assert_eq!(result(child), Ok(()));
+        child.wait();
+    }
+    assert_eq!((set.value(0), set.waiting(0)), (1, (0, 0)));
 }
 
 fn a_small_request_passes_a_big_one(subject: &Subject) {
