@@ -46,6 +46,7 @@ mod member;
 pub mod namespace;
 mod page_vec;
 mod path;
+mod patience;
 mod primitive;
 mod private_lock;
 pub mod process;

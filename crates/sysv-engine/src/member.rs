@@ -16,6 +16,7 @@ use crate::lock::Tag;
 use crate::namespace::{self, Join, JoinError, Mapped};
 use crate::page_vec::PageVec;
 use crate::path::PathBuf;
+use crate::patience::Patience;
 use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
 use crate::queue::{Orphan, Windows};
@@ -47,6 +48,8 @@ pub(crate) struct Member {
     lock_owner: AtomicU32,
     /// Spinning helps: another processor can make progress.
     spin: AtomicBool,
+    /// How long waiting for a semaphore begins with watching.
+    pub(crate) patience: Patience,
     /// The message queues that the process has mapped.
     pub(crate) queues: Windows,
     /// What the process's threads change in turns.
@@ -96,7 +99,8 @@ impl Member {
                 tag: AtomicU32::new(0),
                 identity: AtomicU64::new(0),
                 lock_owner: AtomicU32::new(sys::getpid()),
-                spin: AtomicBool::new(sys::processors() > 1),
+                spin: AtomicBool::new(sys::has_processors()),
+                patience: Patience::new(),
                 queues: Windows::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),
@@ -249,11 +253,6 @@ impl Member {
     #[inline]
     pub(crate) fn spins(&self) -> bool {
         self.spin.load(Relaxed)
-    }
-
-    /// Asks once more on how many processors the process may run.
-    pub(crate) fn count_processors(&self) {
-        self.spin.store(sys::processors() > 1, Relaxed);
     }
 
     /// The most operations of one `semop`, at this moment.

@@ -599,14 +599,21 @@ pub(crate) fn is_single_threaded() -> bool {
     unsafe { !sysv_single_threaded.is_null() && sysv_single_threaded.read_volatile() != 0 }
 }
 
-/// How many processors this thread may run on.
-pub(crate) fn processors() -> u32 {
+/// Whether the machine has several processors, whichever this thread may run on: others may run elsewhere.
+pub(crate) fn has_processors() -> bool {
     let mut mask = [0u64; 128];
     // SAFETY: the kernel writes at most the mask's size and returns how much.
-    match unsafe { syscall!(SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) } {
+    let allowed: u32 = match unsafe { syscall!(SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) } {
         Ok(bytes) => mask[..(bytes / 8).min(mask.len())].iter().map(|w| w.count_ones()).sum(),
         Err(_) => 1,
+    };
+    if allowed > 1 {
+        return true;
     }
+    // A list such as 0-3,6.
+    let mut online = [0; 64];
+    let read = open(c"/sys/devices/system/cpu/online", libc::O_RDONLY, 0).and_then(|fd| pread(&fd, &mut online, 0));
+    read.is_ok_and(|read| online[..read].iter().any(|byte| matches!(byte, b'-' | b',')))
 }
 
 /// Seconds since the Epoch, from the coarse clock: the `*_ds` structures hold whole seconds.

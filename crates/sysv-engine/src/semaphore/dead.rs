@@ -22,16 +22,18 @@ impl LockedSet<'_> {
     }
 
     /// Makes the adjustments of dead processes, and takes back what was done for waiters that died. Asks only after those whose
-    /// death would change something for others.
-    pub(super) fn look_for_the_dead(&self) {
+    /// death would change something for others: `at_rest` says that no waiter's would.
+    pub(super) fn look_for_the_dead(&self, at_rest: bool) {
         self.set.head.looked_at.store(sys::monotonic_ms(), Relaxed);
         let mut found = false;
         let mut ask = |tag: Option<Tag>| found = found || tag.is_some_and(|tag| !self.is_alive(tag));
-        self.for_each_first_cell(&mut |_, cell, owner| {
-            if matches!(cell.state.load(Acquire), DONE | NOTIFIED) {
-                ask(owner);
-            }
-        });
+        if !at_rest {
+            self.for_each_first_cell(&mut |_, cell, owner| {
+                if matches!(cell.state.load(Acquire), DONE | NOTIFIED) {
+                    ask(owner);
+                }
+            });
+        }
         self.for_each_undo_of_all(&mut |record, owner| {
             if record.adjustment() != 0 {
                 ask(Some(owner));

@@ -19,10 +19,6 @@ use crate::registry::State;
 use crate::sys;
 use crate::table::{SetHead, SetSlot};
 
-/// Looks at a semaphore before its process goes to sleep, where another processor can change it meanwhile: as long as waking a
-/// sleeper takes.
-const SPINS: u32 = 400;
-
 /// `semop`, and `semtimedop` with a timeout.
 #[inline]
 pub(crate) fn semop(member: &Member, id: i32, operations: &[Sembuf], timeout: Option<Timespec>) -> Result<()> {
@@ -304,12 +300,12 @@ pub(super) fn reserve_undos(locked: &LockedSet<'_>, request: &Request<'_>) -> Re
     Ok(())
 }
 
-/// Watches a value for a moment; whether the operation looks possible.
+/// Watches a value for as long as that has lately been worth it; whether the operation looks possible.
 fn is_possible_soon(set: &Set<'_>, operation: &Sembuf) -> bool {
-    watch_value(set, operation, SPINS) || {
-        set.member.count_processors();
-        false
-    }
+    let patience = &set.member.patience;
+    let possible = watch_value(set, operation, patience.looks());
+    patience.learn(possible);
+    possible
 }
 
 /// Watches a value for so many looks; whether the operation looks possible.

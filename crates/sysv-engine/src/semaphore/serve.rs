@@ -28,8 +28,8 @@ const CREDIT: u32 = 16;
 /// Microseconds for one more.
 const REFILL: u64 = 250;
 /// Milliseconds of waiting after which the distance between hand-overs shrinks to [`URGENT`] microseconds, and to nothing.
-const LONG: u64 = 4;
-const TOO_LONG: u64 = 12;
+const LONG: u64 = 3;
+const TOO_LONG: u64 = 8;
 const URGENT: u64 = 60;
 /// Milliseconds after which one who was told and has not come is passed by: it may have been stopped.
 const LATE: u32 = 10;
@@ -307,19 +307,19 @@ impl LockedSet<'_> {
     /// Whether this waiter may be handed what it waits for.
     fn take_credit(&self, cell: &Cell) -> bool {
         let head = self.set.head;
-        let now = sys::monotonic_us();
-        let elapsed = now.wrapping_sub(head.credit_at.load(Relaxed));
-        let gained = elapsed / REFILL;
-        let mut credit = head.credit.load(Relaxed).min(CREDIT);
-        if gained > 0 {
-            credit = (u64::from(credit) + gained).min(u64::from(CREDIT)) as u32;
-            head.credit_at.store(now, Relaxed);
-        }
+        let credit = head.credit.load(Relaxed).min(CREDIT);
         if credit > 0 {
             head.credit.store(credit - 1, Relaxed);
             return true;
         }
-        head.credit.store(0, Relaxed);
+        let now = sys::monotonic_us();
+        let elapsed = now.wrapping_sub(head.credit_at.load(Relaxed));
+        let gained = (elapsed / REFILL).min(u64::from(CREDIT)) as u32;
+        if gained > 0 {
+            head.credit.store(gained - 1, Relaxed);
+            head.credit_at.store(now, Relaxed);
+            return true;
+        }
         let waited = (now / 1000).saturating_sub(cell.since.load(Relaxed));
         if waited > TOO_LONG || waited > LONG && elapsed >= URGENT {
             head.credit_at.store(now, Relaxed);

@@ -63,13 +63,14 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
             .deadline
             .map(|deadline| deadline.saturating_sub(sys::monotonic_us()));
         let nap = left.map_or(nap, |left| nap.min(Duration::from_micros(left)));
+        let patience = set.member.patience.looks().min(LOOKS);
         let woken = match cell.state.load(Acquire) {
             WAITING if critical::handlers_run() != request.handlers => Woken::Interrupted,
             WAITING if nap.is_zero() => Woken::TimedOut,
             WAITING => sleep(&cell.state, WAITING, nap),
             NOTIFIED if set.member.spins() => {
                 if let &[operation] = request.operations {
-                    watch_value(&set, &operation, LOOKS);
+                    watch_value(&set, &operation, patience);
                 }
                 Woken::Called
             }
@@ -77,6 +78,16 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
         };
         if woken == Woken::Called && cell.state.load(Acquire) == WAITING {
             // To watch, or for nothing.
+            continue;
+        }
+        let expired = left.is_some_and(|left| Duration::from_micros(left) <= nap);
+        if woken == Woken::TimedOut
+            && has_slept
+            && !expired
+            && cell.state.load(Acquire) == WAITING
+            && watch::is_watched(&set, first)
+            && set.exists()
+        {
             continue;
         }
         has_slept |= woken == Woken::TimedOut;
@@ -140,8 +151,6 @@ fn look(set: &Set<'_>, request: &Request<'_>, first: usize, cell: &Cell, woken: 
         if expired && locked.others_owe(cell.semaphore.load(Relaxed)) {
             locked.bury_the_dead();
         }
-        // In order of arrival, not ourselves first.
-        locked.serve_one(cell.semaphore.load(Relaxed));
         if let Some(result) = outcome_of(&locked, first, cell) {
             return Next::Return(result);
         }

@@ -10,15 +10,17 @@ use core::time::Duration;
 use super::locked::LockedSet;
 use super::memory::Set;
 use super::waiters::{Cell, DONE, FAILED, NOTIFIED, WAITING};
+use super::word::{Word, ZERO};
 use crate::lock::Tag;
 use crate::sys;
+use crate::table::Semaphore;
 
 /// How long the two watchers sleep where somebody may owe an undo.
 const WITH_UNDO: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(37)];
 /// The same where nobody owes anything: whoever should have woken a sleeper may have been killed before he could.
 const WITHOUT_UNDO: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(75)];
 /// How long the others sleep.
-const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(2);
 /// Milliseconds without a look after which somebody else looks: the watchers may have been stopped.
 const UNWATCHED: u64 = 300;
 
@@ -43,6 +45,17 @@ pub(super) fn nap(set: &Set<'_>, first: usize, has_slept: bool) -> Duration {
     }
 }
 
+/// Semaphores of a set that a watcher looks through.
+const SMALL: usize = 64;
+
+/// Whether others have watched lately, so that this waiter need not.
+pub(super) fn is_watched(set: &Set<'_>, first: usize) -> bool {
+    let own = first as u16 + 1;
+    let looked = set.head.looked_at.load(Relaxed);
+    let watches = set.head.watchers.iter().any(|watcher| watcher.load(Relaxed) == own);
+    !watches && sys::monotonic_ms().wrapping_sub(looked) <= UNWATCHED
+}
+
 impl LockedSet<'_> {
     /// A waiter has slept its time: looks for what nobody else would notice, if that is its part.
     pub(super) fn watch(&self, first: usize) {
@@ -64,9 +77,24 @@ impl LockedSet<'_> {
         }
         let looked = self.set.head.looked_at.load(Relaxed);
         if watches || sys::monotonic_ms().wrapping_sub(looked) > UNWATCHED {
-            self.look_for_the_dead();
-            self.call_again(first);
+            let at_rest = self.is_at_rest();
+            self.look_for_the_dead(at_rest);
+            if !at_rest {
+                self.call_again(first);
+                self.serve_all();
+            }
         }
+    }
+
+    /// Whether no waiter can have been told or served: nothing is there that anybody waits for. Of a large set that is not
+    /// known.
+    fn is_at_rest(&self) -> bool {
+        let semaphores = self.set.semaphores;
+        let wanted = |semaphore: &Semaphore| {
+            let word = Word(semaphore.word.load(Relaxed));
+            semaphore.waiters.load(Relaxed) != 0 && (word.value() > 0 || word.has(ZERO))
+        };
+        self.set.head.served.load(Relaxed) == 0 && semaphores.len() <= SMALL && !semaphores.iter().any(wanted)
     }
 
     fn is_watching(&self, link: u16) -> bool {
