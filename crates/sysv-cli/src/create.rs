@@ -4,21 +4,48 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use sysv::{Intent, Key, Mode, NewSegment, Segment};
+use sysv::{
+    Errno, Id, Intent, Key, Mechanism, MessageQueue, Mode, Namespace, NewMessageQueue, NewSegment, NewSemaphoreSet,
+    Segment, SemaphoreSet,
+};
 
 use crate::failure::Failure;
-use crate::output;
 use crate::size::Size;
 use crate::target::Target;
+use crate::{crowd, output};
 
-/// Create a segment and print its identifier
+/// Create a segment, a semaphore set or a queue, and print its identifier
 ///
 /// Without a key it is private: others reach it by its identifier only.
 #[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("what").required(true).args(["size", "semaphores", "values", "queue"]),
+    after_help = "\
+Examples:
+  sysv create 64K --key 0x1234
+  sysv create --values 1,0,0 --mode 660
+  sysv create --queue --key 0x1234 --capacity 64K"
+)]
 pub(crate) struct Arguments {
-    /// Bytes that it shall have
+    /// A segment of so many bytes
     #[arg(value_name = "SIZE")]
-    size: Size,
+    size: Option<Size>,
+
+    /// A set of so many semaphores, all of them zero
+    #[arg(long, visible_alias = "semaphore", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    semaphores: Option<u16>,
+
+    /// A set of semaphores with these values
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    values: Option<Vec<u16>>,
+
+    /// A message queue
+    #[arg(long)]
+    queue: bool,
+
+    /// The queue may hold so many bytes
+    #[arg(long, value_name = "BYTES", requires = "queue")]
+    capacity: Option<Size>,
 
     /// Its key
     #[arg(long, short = 'K', value_name = "KEY", allow_hyphen_values = true)]
@@ -37,15 +64,17 @@ pub(crate) struct Arguments {
     mode: Mode,
 
     /// Take the one that has the key already, if it is large enough
+    ///
+    /// It stays as it is.
     #[arg(long)]
     or_open: bool,
 
-    /// Back it with huge pages
-    #[arg(long)]
+    /// Back a segment with huge pages
+    #[arg(long, requires = "size")]
     huge_pages: bool,
 
-    /// Do not set memory aside for it
-    #[arg(long)]
+    /// Do not set memory aside for a segment
+    #[arg(long, requires = "size")]
     no_reserve: bool,
 
     #[command(flatten)]
@@ -69,7 +98,24 @@ pub(crate) fn create(arguments: &Arguments) -> Result<(), Failure> {
         (None, Some(path)) => Key::from_path(path, arguments.project)?,
         (None, None) => Key::PRIVATE,
     };
-    let mut new = NewSegment::of_size(arguments.size.bytes()).mode(arguments.mode);
+    let id = if let Some(size) = arguments.size {
+        segment(arguments, &namespace, key, size)?
+    } else if arguments.queue {
+        queue(arguments, &namespace, key)?
+    } else {
+        set(arguments, &namespace, key)?
+    };
+    if arguments.json {
+        return output::print_json(&Created {
+            id: id.get(),
+            key: key.get(),
+        });
+    }
+    output::print(format!("{id}\n"))
+}
+
+fn segment(arguments: &Arguments, namespace: &Namespace, key: Key, size: Size) -> Result<Id, Failure> {
+    let mut new = NewSegment::of_size(size.bytes()).mode(arguments.mode);
     if arguments.huge_pages {
         new = new.huge_pages();
     }
@@ -81,12 +127,52 @@ pub(crate) fn create(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         Intent::Create(new)
     };
-    let id = Segment::get(&namespace, key, intent)?.id();
-    if arguments.json {
-        return output::print_json(&Created {
-            id: id.get(),
-            key: key.get(),
-        });
+    match Segment::get(namespace, key, intent) {
+        Ok(segment) => Ok(segment.id()),
+        Err(error) => Err(refused(namespace, Mechanism::Segment, error.errno(), &error)),
     }
-    output::print(format!("{id}\n"))
+}
+
+fn set(arguments: &Arguments, namespace: &Namespace, key: Key) -> Result<Id, Failure> {
+    let new = match (&arguments.values, arguments.semaphores) {
+        (Some(values), _) => NewSemaphoreSet::with_units(values.iter().copied()),
+        (None, count) => NewSemaphoreSet::of(count.unwrap_or(1)),
+    };
+    let new = new.mode(arguments.mode);
+    let made = if arguments.or_open {
+        SemaphoreSet::open_or_create(namespace, key, new)
+    } else {
+        SemaphoreSet::create(namespace, key, new)
+    };
+    match made {
+        Ok(set) => Ok(set.id()),
+        Err(error) => Err(refused(namespace, Mechanism::SemaphoreSet, error.errno(), &error)),
+    }
+}
+
+fn queue(arguments: &Arguments, namespace: &Namespace, key: Key) -> Result<Id, Failure> {
+    let new = NewMessageQueue::new().mode(arguments.mode);
+    let made = if arguments.or_open {
+        MessageQueue::open_or_create(namespace, key, new)
+    } else {
+        MessageQueue::create(namespace, key, new)
+    };
+    let queue = match made {
+        Ok(queue) => queue,
+        Err(error) => return Err(refused(namespace, Mechanism::MessageQueue, error.errno(), &error)),
+    };
+    if let Some(capacity) = arguments.capacity {
+        queue.set_capacity(capacity.0)?;
+    }
+    Ok(queue.id())
+}
+
+/// The error, and if a limit is exhausted, by whom.
+fn refused(namespace: &Namespace, mechanism: Mechanism, errno: Errno, error: &dyn std::error::Error) -> Failure {
+    let mut said = vec![error.to_string()];
+    if errno == Errno::ENOSPC {
+        said.extend(crowd::sentence(namespace, mechanism));
+        said.push("`sysv doctor` names every limit that is nearly exhausted".to_owned());
+    }
+    Failure::Said(said)
 }

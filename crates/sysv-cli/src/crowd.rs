@@ -36,7 +36,7 @@ pub(crate) fn of(objects: &[Object]) -> Option<String> {
         _ => String::new(),
     };
     Some(format!(
-        "there are {}{sizes}: {} has {owned}{made}; nobody has {unused} of them in use",
+        "it holds {}{sizes}: {} has {owned}{made}; {unused} of them nobody has in use",
         wording::counted(all, &mechanism.to_string(), &format!("{mechanism}s")),
         user_name(owner),
     ))

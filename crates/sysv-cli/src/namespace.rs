@@ -1,5 +1,7 @@
 //! `sysv namespace`: where objects are.
 
+mod list;
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -18,6 +20,15 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Show the namespaces in /dev/shm, and the one that programs use which are told nothing else
+    ///
+    /// Those whose directories this user may not list are not found, unless they are the user's own.
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Print the directory of the namespace that programs use which are told nothing else
     ///
     /// It is made if it does not exist.
@@ -43,6 +54,7 @@ enum Action {
 
 pub(crate) fn namespace(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
+        Action::List { json } => list::list(*json),
         Action::Path => {
             let namespace = Namespace::current()?;
             let directory = namespace

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sysv::{Filter, Id, Key, Mechanism, Namespace, Object, Segment, Snapshot};
+use sysv::{Filter, Id, Key, Mechanism, Namespace, Object, Snapshot};
 
 use crate::failure::Failure;
 use crate::selection::Kinds;
@@ -115,17 +115,6 @@ impl Which {
                 other.mechanism,
                 Mechanism::ALL.map(option).join(", ")
             ))),
-        }
-    }
-}
-
-impl Which {
-    /// It, if it is a segment.
-    pub(crate) fn segment(&self, namespace: &Namespace) -> Result<Segment, Failure> {
-        let (_, object) = self.find(namespace)?;
-        match object.mechanism {
-            Mechanism::Segment => Ok(Segment::from_id(namespace, object.id)),
-            _ => Err(Failure::new(format_args!("{} is no segment", object.name()))),
         }
     }
 }

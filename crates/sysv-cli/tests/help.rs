@@ -50,7 +50,7 @@ fn the_help_is_what_it_was() {
     for command in COMMANDS {
         golden(command, &[command, "--help"]);
     }
-    for action in ["path", "create", "remove"] {
+    for action in ["list", "path", "create", "remove"] {
         golden(&format!("namespace-{action}"), &["namespace", action, "--help"]);
     }
 }

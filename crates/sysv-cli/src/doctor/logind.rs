@@ -35,7 +35,7 @@ pub(super) fn check(directory: Option<&Path>) -> Option<Finding> {
     let last = fs::read_to_string("/etc/login.defs").map_or(LAST_SYSTEM_USER, |text| last_system_user(&text));
     let what = "logind removes a user's objects when the user's last session ends (RemoveIPC=yes, its default)";
     Some(if user > last {
-        Finding::problem("remove-ipc", format!("{what}, and yours are among them"), remedy)
+        Finding::notice("remove-ipc", format!("{what}; yours are among them"), remedy)
     } else {
         Finding::notice(
             "remove-ipc",

@@ -67,6 +67,13 @@ impl Place {
         complains(status, self.sysv(arguments))
     }
 
+    /// What it prints as JSON when it exits with a status.
+    pub(crate) fn json_with_status(&self, status: i32, arguments: &[&str]) -> serde_json::Value {
+        let output = self.sysv(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// What it prints as JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.prints(arguments)).unwrap()
