@@ -70,11 +70,11 @@ pub(crate) struct Arguments {
     or_open: bool,
 
     /// Back a segment with huge pages
-    #[arg(long, requires = "size")]
+    #[arg(long, conflicts_with_all = ["queue", "semaphores", "values"])]
     huge_pages: bool,
 
     /// Do not set memory aside for a segment
-    #[arg(long, requires = "size")]
+    #[arg(long, conflicts_with_all = ["queue", "semaphores", "values"])]
     no_reserve: bool,
 
     #[command(flatten)]

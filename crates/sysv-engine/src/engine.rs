@@ -238,14 +238,14 @@ impl Engine {
         semaphore::contents(self.member, id, each)
     }
 
-    /// As [`segments`](Engine::segments), and calls `holder` with each segment's attachments before `each` with the
+    /// As [`segments`](Engine::segments), and calls `holder` with each segment's identifier and attachments before `each` with the
     /// segment. `holder` must not call the facility.
     ///
     /// # Errors
     /// As [`segments`](Engine::segments).
     pub fn segments_and_holders(
         &self,
-        holder: &mut dyn FnMut(&AttachmentReport),
+        holder: &mut dyn FnMut(i32, &AttachmentReport),
         each: &mut dyn FnMut(&SegmentReport),
     ) -> Result<()> {
         segment::segments_and_holders(self.member, holder, each)

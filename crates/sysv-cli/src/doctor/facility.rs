@@ -142,10 +142,11 @@ fn left(objects: &[Object], location: &Location) -> Finding {
         return Finding::good("orphans", "no object is left by the dead alone");
     }
     let resident: u64 = left.iter().map(|object| object.resident()).sum();
-    let counts = Mechanism::ALL.map(|mechanism| {
-        let count = left.iter().filter(|object| object.mechanism == mechanism).count();
-        wording::counted(count as u64, &mechanism.to_string(), &format!("{mechanism}s"))
+    let counts = Mechanism::ALL.into_iter().filter_map(|mechanism| {
+        let count = left.iter().filter(|object| object.mechanism == mechanism).count() as u64;
+        (count > 0).then(|| wording::counted(count, &mechanism.to_string(), &format!("{mechanism}s")))
     });
+    let counts: Vec<String> = counts.collect();
     let option = match location.directory() {
         Some(directory) => format!("--namespace {}", directory.display()),
         None => "--kernel".to_owned(),

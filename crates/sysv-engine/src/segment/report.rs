@@ -65,32 +65,48 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 
 /// Calls `each` with every segment, lowest index first.
 pub(crate) fn segments(member: &Member, each: &mut dyn FnMut(&SegmentReport)) -> Result<()> {
-    segments_and_holders(member, &mut |_| {}, each)
+    segments_and_holders(member, &mut |_, _| {}, each)
 }
 
-/// As [`segments`], and calls `holder` with each segment's attachments before `each` with the segment. `holder` must not
-/// call the facility.
+/// Segments that are looked at without giving the lock back. Each time the file `live` is opened anew.
+const AT_ONCE: usize = 16;
+
+/// As [`segments`], and calls `holder` with each segment's identifier and attachments before `each` with the segment. `holder`
+/// must not call the facility.
 pub(crate) fn segments_and_holders(
     member: &Member,
-    holder: &mut dyn FnMut(&AttachmentReport),
+    holder: &mut dyn FnMut(i32, &AttachmentReport),
     each: &mut dyn FnMut(&SegmentReport),
 ) -> Result<()> {
     member.enter()?;
     // Whoever died in the middle of a change may have left segments unmarked: taking the lock recovers them.
     drop(LockedSegments::lock(member, &member.lock_private()));
-    let registry = super::registry(member.table());
-    // Locked for one segment at a time: `each` may be slow and may call us.
-    for number in registry.used_numbers() {
-        if let Some(report) = report(member, number, holder) {
-            each(&report);
+    let mut numbers = super::registry(member.table()).used_numbers();
+    loop {
+        let mut reports = [const { None }; AT_ONCE];
+        let mut any = false;
+        {
+            let private = member.lock_private();
+            let locked = LockedSegments::lock(member, &private);
+            for (place, number) in reports.iter_mut().zip(&mut numbers) {
+                *place = report(&locked, number, holder);
+                any = true;
+            }
         }
+        if !any {
+            return Ok(());
+        }
+        // Without the lock: `each` may be slow and may call us.
+        reports.iter().flatten().for_each(&mut *each);
     }
-    Ok(())
 }
 
-fn report(member: &Member, number: usize, holder: &mut dyn FnMut(&AttachmentReport)) -> Option<SegmentReport> {
-    let private = member.lock_private();
-    let locked = LockedSegments::lock(member, &private);
+fn report(
+    locked: &LockedSegments<'_>,
+    number: usize,
+    holder: &mut dyn FnMut(i32, &AttachmentReport),
+) -> Option<SegmentReport> {
+    let member = locked.member;
     let registry = locked.registry();
     locked.destroy_if_unused(number);
     let slot = registry.slots.get(number)?;
@@ -99,8 +115,8 @@ fn report(member: &Member, number: usize, holder: &mut dyn FnMut(&AttachmentRepo
         return None;
     }
     let nattch = locked.reap(number);
-    holders(&locked, number, holder);
     let id = registry.id(number, state);
+    holders(locked, number, &mut |attachment| holder(id, attachment));
     let creator = Identity::from_word(slot.head.creator.load(Relaxed));
     Some(SegmentReport {
         id,

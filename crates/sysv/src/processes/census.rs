@@ -73,18 +73,24 @@ fn life(pid: u32, boot: Option<i64>) -> Life {
     if test_kill_process(process) == Err(Errno::SRCH) {
         return Life::Dead;
     }
-    match (boot, ticks(pid)) {
-        (Some(boot), Some(ticks)) => Life::Since(boot + ticks / TICKS),
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return Life::Unknown;
+    };
+    match (state_and_start(&stat), boot) {
+        // Only its parent has not asked yet how it ended.
+        (Some(("Z" | "X", _)), _) => Life::Dead,
+        (Some((_, ticks)), Some(boot)) => Life::Since(boot + ticks / TICKS),
         _ => Life::Unknown,
     }
 }
 
-/// When a process began, in clock ticks since the system did.
-fn ticks(pid: u32) -> Option<i64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// A process's state, and when it began, in clock ticks since the system did: of `/proc/<pid>/stat`.
+fn state_and_start(stat: &str) -> Option<(&str, i64)> {
     // The command's name, in parentheses, may contain anything. The start is the twentieth word behind it.
     let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut words = rest.split_ascii_whitespace();
+    let state = words.next()?;
+    Some((state, words.nth(18)?.parse().ok()?))
 }
 
 /// When the system was started, in seconds since the Epoch.
@@ -123,11 +129,17 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_ended_and_been_waited_for_is_dead() {
+    fn a_process_that_has_ended_is_dead_waited_for_or_not() {
         let mut child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
         let now = SystemTime::now() + Duration::from_secs(1);
         assert!(!Census::new().is_dead(child.id(), now));
         child.kill().unwrap();
+        // Dead before its parent has asked how it ended, and afterwards.
+        let begun = std::time::Instant::now();
+        while !Census::new().is_dead(child.id(), now) {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            std::thread::yield_now();
+        }
         child.wait().unwrap();
         assert!(Census::new().is_dead(child.id(), now));
     }

@@ -1,5 +1,6 @@
 //! A namespace's objects.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sysv_engine::{
@@ -17,11 +18,14 @@ pub(super) fn take(engine: &Engine, of: &[Mechanism], snapshot: &mut Snapshot) -
     let own = own_pid_namespace();
     let objects = &mut snapshot.objects;
     if of.contains(&Mechanism::Segment) {
-        let parties = std::cell::RefCell::new(Vec::new());
+        let mut parties: HashMap<i32, Vec<Party>> = HashMap::new();
         engine.segments_and_holders(
-            &mut |holder| parties.borrow_mut().push(attached(holder, own)),
-            &mut |report| objects.push(segment(report, own, parties.take())),
+            &mut |id, holder| parties.entry(id).or_default().push(attached(holder, own)),
+            &mut |report| objects.push(segment(report, own)),
         )?;
+        for object in &mut *objects {
+            object.parties = parties.remove(&object.id.get()).unwrap_or_default();
+        }
     }
     if of.contains(&Mechanism::SemaphoreSet) {
         engine.sets(&mut |report| objects.push(set(engine, report, own)))?;
@@ -49,7 +53,7 @@ fn attached(holder: &AttachmentReport, own: u32) -> Party {
     }
 }
 
-fn segment(report: &SegmentReport, own: u32, parties: Vec<Party>) -> Object {
+fn segment(report: &SegmentReport, own: u32) -> Object {
     let ds = &report.ds;
     let (removed, memory_locked) = segment_flags(ds.perm.mode);
     let contents = Contents::Segment {
@@ -65,7 +69,6 @@ fn segment(report: &SegmentReport, own: u32, parties: Vec<Party>) -> Object {
     Object {
         used_at: time(ds.atime.max(ds.dtime)),
         last_pid: ds.lpid as u32,
-        parties,
         ..made_by(
             Object::new(Mechanism::Segment, report.id, &ds.perm, ds.ctime, contents),
             creator,
