@@ -20,6 +20,11 @@ fn a_hundred_thousand_messages_wait_at_once() {
     trial::run(Facility::Kernel, |_| on_engine(a_hundred_thousand_messages));
 }
 
+#[test]
+fn the_memory_of_a_queue_that_was_large_comes_back_when_it_is_empty() {
+    trial::run(Facility::Kernel, |_| on_engine(memory_comes_back));
+}
+
 fn raise(subject: &QueueSubject, msgmax: u64, msgmnb: u64) {
     let engine = subject.engine().expect("only the engine's limits are raised");
     let mut limits = engine.limits();
@@ -60,6 +65,45 @@ fn a_queue_of_gigabytes(subject: &QueueSubject) {
     assert!(file.blocks() * 512 < 4 << 20, "{} blocks for a megabyte", file.blocks());
     for n in 0..10u8 {
         assert_eq!(queue.receive_with(100_000, 0, IPC_NOWAIT), Ok((1, vec![n; 100_000])));
+    }
+}
+
+fn memory_comes_back(subject: &QueueSubject) {
+    raise(subject, 1 << 20, 1 << 30);
+    let directory = subject.engine().expect("the engine").directory().to_owned();
+    let directory = directory.to_str().expect("a path");
+    let queue = subject.queue();
+    let allocated = || {
+        use std::os::unix::fs::MetadataExt;
+        let file = std::fs::metadata(format!("{directory}/msg/{}", queue.id())).expect("the queue's file");
+        file.blocks() * 512
+    };
+    for round in 0..2u8 {
+        let mut sent = 0;
+        for n in 0..48u8 {
+            match queue.send(1, &vec![n ^ round; 1 << 20]) {
+                Err(Errno::ENOMEM) => break,
+                result => result.unwrap(),
+            }
+            sent += 1;
+        }
+        for n in 0..60_000i64 {
+            queue.send(2, &n.to_ne_bytes()).unwrap();
+        }
+        assert!(allocated() > sent << 20, "{} bytes", allocated());
+        for n in 0..60_000i64 {
+            assert_eq!(queue.receive(2), Ok((2, n.to_ne_bytes().to_vec())));
+        }
+        for n in 0..sent as u8 {
+            assert_eq!(
+                queue.receive_with(1 << 20, 1, IPC_NOWAIT),
+                Ok((1, vec![n ^ round; 1 << 20]))
+            );
+        }
+        assert_eq!(queue.fill(), (0, 0));
+        assert!(allocated() < 10 << 20, "{} bytes for an empty queue", allocated());
+        // At most once a second.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`layout`], [`ground`] | the file's structures, and the memory they lie in |
 //! | [`contents`], [`heap`], [`order`], [`held`], [`waiters`] | what the lock's holder does: envelopes, blocks, the order, messages read in place, those who wait |
 //! | [`rebuild`] | what is derived, made anew after a death |
+//! | [`shrink`] | what an empty queue gives back |
 //! | [`window`], [`locked`] | a queue's file in this process; its lock |
 //! | [`send`], [`receive`], [`wait`], [`deadline`] | `msgsnd` and `msgrcv` |
 //! | [`in_place`] | `msgrcv` without a copy |
@@ -24,8 +25,8 @@
 //! it beyond `MSGMNB`.
 //!
 //! What remains: a message's bytes are copied with the queue's lock held, so that a process that is stopped, or waits for a
-//! page of its own, in the middle of that delays the queue's others; memory that a queue once took stays with it until
-//! its removal; whoever may receive may also write the file, and so forge messages; a handler that runs in the first instants of a wait goes unnoticed where handlers
+//! page of its own, in the middle of that delays the queue's others; the memory of the order array stays
+//! until the queue's removal; whoever may receive may also write the file, and so forge messages; a handler that runs in the first instants of a wait goes unnoticed where handlers
 //! are not [entered through ours](crate::signals), as between Rust and a C library that nobody interposes.
 
 mod contents;
@@ -45,6 +46,7 @@ mod receive;
 mod report;
 mod selection;
 mod send;
+mod shrink;
 #[cfg(test)]
 mod tests;
 mod wait;

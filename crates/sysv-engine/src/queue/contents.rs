@@ -158,13 +158,13 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// Frees what an envelope that holds no message has.
     pub(super) fn free(&self, number: u32, envelope: &Envelope) {
+        let header = self.header();
+        envelope.next.store(header.free_envelope.load(Relaxed), Relaxed);
+        header.free_envelope.store(number + 1, Relaxed);
         self.give_back(super::heap::Block {
             position: envelope.position.load(Relaxed),
             units: envelope.units.load(Relaxed),
         });
-        let header = self.header();
-        envelope.next.store(header.free_envelope.load(Relaxed), Relaxed);
-        header.free_envelope.store(number + 1, Relaxed);
     }
 
     /// An envelope by its number, if it has been used.

@@ -42,6 +42,9 @@ pub(crate) trait Ground {
     /// `ENOMEM` if there is none.
     fn back(&self, at: u64, len: u64) -> Result<()>;
 
+    /// Takes the memory of a range back. What stands there is needed no more, and reads as zeros.
+    fn discard(&self, at: u64, len: u64);
+
     /// Whether the process with this tag lives.
     fn is_alive(&self, tag: Tag) -> bool;
 }

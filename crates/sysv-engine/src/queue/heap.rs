@@ -146,7 +146,8 @@ impl<'g, G: Ground> Contents<'g, G> {
         let freed = header.freed_units.load(Relaxed).saturating_add(block.units);
         header.freed_units.store(freed, Relaxed);
         if live == 0 && freed >= WORTH_JOINING {
-            return self.empty_heap();
+            self.empty_heap();
+            return self.shrink();
         }
         // The usual case: a block of a class's size, as it was given out.
         let class = class_of(block.units.min(LONGEST));

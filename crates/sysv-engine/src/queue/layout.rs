@@ -117,7 +117,9 @@ pub(crate) struct Header {
     pub held: AtomicU32,
     /// Where the next piece goes in the file.
     pub end: AtomicU64,
-    _pad2: [AtomicU64; 4],
+    /// When memory was last given back because the queue was empty, in seconds since the Epoch.
+    pub shrunk_at: AtomicI64,
+    _pad2: [AtomicU64; 3],
 
     /// Where the chunks of envelopes are in the file, 0 for nowhere yet.
     pub envelope_chunks: [AtomicU64; ENVELOPE_CHUNKS],
@@ -288,7 +290,7 @@ mod tests {
         documented!(Header under "Header of a queue": magic id removed lock dirty receivers senders granted free_waiter
             waiter_high waiter_backed next_ticket next_sequence arrivals departures order_at order_capacity order_head
             order_tail order_live taking taker taken_at free_envelope envelope_high envelope_backed live_units
-            freed_units held end envelope_chunks heap_chunks free_blocks);
+            freed_units held end shrunk_at envelope_chunks heap_chunks free_blocks);
         documented!(HeapChunk under "HeapChunk": at filled backed);
         documented!(Waiter under "Waiter": state owner ticket mode grant kind size prev next);
         documented!(Envelope under "Envelope": state kind position units len sender sent_at next prev holder);

@@ -144,6 +144,10 @@ impl Ground for Plain {
         Ok(())
     }
 
+    fn discard(&self, _: u64, len: u64) {
+        self.memory.set(self.memory.get().saturating_add(len));
+    }
+
     fn is_alive(&self, tag: Tag) -> bool {
         tag == OWNER
     }

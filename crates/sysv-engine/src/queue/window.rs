@@ -467,6 +467,11 @@ impl Ground for Mapped<'_> {
         st.map_or(u64::MAX, |st| (st.st_blocks as u64).saturating_mul(512))
     }
 
+    fn discard(&self, at: u64, len: u64) {
+        // What cannot be given back stays the queue's.
+        let _ = self.open().and_then(|file| sys::punch_hole(&file, at, len));
+    }
+
     fn is_alive(&self, tag: Tag) -> bool {
         self.member.is_alive(tag, &self.member.lazy_live())
     }
