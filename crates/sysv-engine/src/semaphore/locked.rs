@@ -17,7 +17,9 @@ const WAKES_KEPT: usize = 16;
 
 /// Steps through lists that the lock's holder may take. Loops over loops have bounds of their own, but those multiply: links
 /// that an honest member would not write could keep a holder for hours.
-const MOST_STEPS: u32 = 1 << 27;
+const MOST_STEPS: u32 = 1 << 25;
+/// As many steps as doing a waiter's operations for it takes.
+const SERVING: u32 = 64;
 
 /// Looks at a set's flags that say something else each time.
 const MOST_LOOKS: usize = 16;
@@ -131,6 +133,12 @@ impl<'s> LockedSet<'s> {
     pub(super) fn may_step(&self) -> bool {
         self.steps.set(self.steps.get().saturating_add(1));
         self.steps.get() <= MOST_STEPS
+    }
+
+    /// As [`may_step`](Self::may_step), before a waiter is served.
+    pub(super) fn may_serve(&self) -> bool {
+        self.steps.set(self.steps.get().saturating_add(SERVING));
+        self.may_step()
     }
 
     /// Whether the process with this tag lives.

@@ -16,7 +16,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::commit::{Outcome, Party};
 use super::locked::LockedSet;
 use super::operate::note_time;
-use super::waiters::{Cell, FAILED, NOTIFIED, Operations, READS};
+use super::waiters::{Cell, FAILED, NOTIFIED, Operations, READS, WAITING};
 use super::word::{Last, MORE, Word, ZERO};
 use crate::abi::Sembuf;
 use crate::lock::Tag;
@@ -159,6 +159,9 @@ impl LockedSet<'_> {
             changed.promised = 0;
         }
         for _ in 0..=u16::MAX {
+            if !self.may_step() {
+                break;
+            }
             let Some((place, index, cell)) = self.first_in_line(pending) else {
                 break;
             };
@@ -238,6 +241,10 @@ impl LockedSet<'_> {
         let Some(tag) = Tag::from_word(cell.owner.load(Relaxed)) else {
             return false;
         };
+        // One in a list that does not wait was put there by nobody honest, and would be served again and again.
+        if !matches!(cell.state.load(Acquire), WAITING | NOTIFIED) || !self.may_serve() {
+            return false;
+        }
         let operations = Operations::Kept(records, index);
         let party = Party {
             tag,
