@@ -8,6 +8,8 @@
 //!
 //! Steps name things by small numbers that are taken modulo what exists, so that a case stays playable
 //! when steps are left out. A case that finds a difference is shrunk that way and written down as text.
+//!
+//! That is the play about segments ([`Memory`]); [`waiting`] tells of the one about semaphore sets and message queues.
 
 mod action;
 mod audit;
@@ -19,10 +21,14 @@ mod generate;
 mod play;
 mod random;
 mod shrink;
+mod waiting;
 mod worker;
 
-pub use action::Action;
-pub use campaign::{Campaign, kept_cases};
+pub use action::{Act, Action};
+pub use campaign::{Campaign, Matter, Memory, kept_cases};
 pub use case::{Case, Step};
+pub use generate::Cast;
 pub use play::{Finding, Play};
+pub use random::Random;
+pub use waiting::{Doing, Waiting};
 pub use worker::serve as serve_as_worker;

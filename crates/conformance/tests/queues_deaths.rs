@@ -6,23 +6,50 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicU8, AtomicU32};
 use std::time::{Duration, Instant};
 
-use conformance::queue::{Queue, QueueSubject};
-use conformance::{Child, trial};
+use conformance::queue::{self, Queue, QueueSubject};
+use conformance::{Child, Facility, trial};
 use sysv_engine::Errno;
 use sysv_engine::abi::IPC_NOWAIT;
 
 conformance::on_both_queue_facilities! {
-    every_message_is_accounted_for_though_everybody_may_be_killed,
     a_queue_survives_the_death_of_any_sender_in_the_middle,
 }
 
-/// How long the killing goes on; `SYSV_SOAK_SECONDS` says otherwise.
-fn duration() -> Duration {
-    let seconds = std::env::var("SYSV_SOAK_SECONDS").ok().and_then(|s| s.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(4))
+/// How long the tests of the account may take. Whoever asks for millions of messages has the time.
+const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+#[test]
+fn the_kernel_accounts_for_every_message_though_everybody_may_be_killed() {
+    trial::run_within(LIMIT, Facility::Kernel, |_| queue::on_kernel(account_for_every_message));
 }
 
-const MESSAGES: usize = 1 << 24;
+#[test]
+fn the_engine_accounts_for_every_message_though_everybody_may_be_killed() {
+    trial::run_within(LIMIT, Facility::Kernel, |_| queue::on_engine(account_for_every_message));
+}
+
+/// How long the killing goes on at least; `SYSV_SOAK_SECONDS` says otherwise.
+fn duration() -> Duration {
+    Duration::from_secs(from_environment("SYSV_SOAK_SECONDS").unwrap_or(4))
+}
+
+/// How many messages are sent at least; `SYSV_SOAK_MESSAGES` says otherwise.
+fn messages() -> u32 {
+    let messages = from_environment("SYSV_SOAK_MESSAGES").unwrap_or(50_000);
+    assert!(
+        messages < MESSAGES as u64 / 2,
+        "an account has room for {MESSAGES} messages"
+    );
+    messages as u32
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Room for messages, given lazily.
+const MESSAGES: usize = 1 << 28;
 
 /// What is known of each message, in memory that all processes share.
 ///
@@ -116,16 +143,16 @@ fn start<'a>(n: usize, queue: &'a Queue<'a>, account: &'static Account) -> Child
     })
 }
 
-fn every_message_is_accounted_for_though_everybody_may_be_killed(subject: &QueueSubject) {
+fn account_for_every_message(subject: &QueueSubject) {
     let (queue, account) = (subject.queue(), account());
     let mut children: Vec<Child> = (0..8).map(|n| start(n, &queue, account)).collect();
     let (mut kills, mut killed_receivers, mut dice) = (0u32, 0u32, 0x1234_5678_9abc_def1u64);
-    let end = Instant::now() + duration();
-    while Instant::now() < end {
+    let (begin, wanted) = (Instant::now(), messages());
+    while begin.elapsed() < duration() || account.next.load(SeqCst) < wanted {
         dice ^= dice << 13;
         dice ^= dice >> 7;
         dice ^= dice << 17;
-        std::thread::sleep(Duration::from_micros(dice % 3000));
+        std::thread::sleep(Duration::from_micros(dice % 5000));
         let n = (dice >> 32) as usize % children.len();
         children[n].kill();
         kills += 1;
@@ -168,7 +195,8 @@ fn every_message_is_accounted_for_though_everybody_may_be_killed(subject: &Queue
     );
     assert!(received > 1000, "{received} received");
     trial::note(&format!(
-        "{received} messages, {kills} kills, {missing} taken by the killed"
+        "{received} messages in {:?}, {kills} kills, {missing} taken by the killed",
+        begin.elapsed()
     ));
 }
 

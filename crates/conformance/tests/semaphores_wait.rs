@@ -25,6 +25,7 @@ conformance::on_each_facility! {
     one_waiters_operation_lets_another_go,
     setval_and_setall_let_waiters_go,
     a_waiter_whose_operations_overflow_fails,
+    a_waiter_fails_once_it_would_wait_where_it_must_not,
     removal_ends_every_wait,
     a_handler_interrupts_with_and_without_sa_restart,
     a_signal_without_a_handler_does_not_interrupt,
@@ -297,6 +298,21 @@ fn a_waiter_whose_operations_overflow_fails(subject: &Subject) {
     set.add(0, 1).unwrap();
     assert_eq!(result(&mut child), Err(Errno::ERANGE));
     assert_eq!((set.values(), set.waiting(0)), (vec![1, SEMVMX as u16], (0, 0)));
+}
+
+fn a_waiter_fails_once_it_would_wait_where_it_must_not(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(2);
+    set.add(1, 1).unwrap();
+    let mut child = operating(&set, &[sembuf(0, -1, 0), sembuf(1, 0, IPC_NOWAIT)]);
+    set.await_waiting(0, (1, 0));
+    set.add(0, 1).unwrap();
+    assert_eq!(result(&mut child), Err(Errno::EAGAIN));
+    assert_eq!(
+        (set.values(), set.waiting(0), set.waiting(1)),
+        (vec![1, 1], (0, 0), (0, 0))
+    );
+    child.finish();
 }
 
 fn removal_ends_every_wait(subject: &Subject) {

@@ -2,48 +2,101 @@
 
 use std::fmt;
 
-use crate::wire::Wire;
+/// A kind of actions.
+pub trait Act: Copy + fmt::Debug + fmt::Display + PartialEq + std::str::FromStr<Err = String> {}
 
-/// Defines [`Action`] with its text and wire forms. All fields are plain numbers, so that a case can be
+/// Defines a kind of actions with their text and wire forms. All fields are plain numbers, so that a case can be
 /// written down and read back without loss.
 macro_rules! actions {
-    ($($(#[doc = $doc:literal])* $variant:ident $name:literal { $($field:ident),* })*) => {
+    ($action:ident $($(#[doc = $doc:literal])* $variant:ident $name:literal { $($field:ident),* })*) => {
         /// One action. The driver and the worker say what its numbers mean.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(missing_docs)]
-        pub enum Action {
+        pub enum $action {
             $($(#[doc = $doc])* $variant { $($field: i64),* },)*
         }
 
-        impl Action {
+        impl $crate::differential::action::Act for $action {}
+
+        impl $action {
             /// The word for it.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(Action::$variant { .. } => $name,)*
+                    $($action::$variant { .. } => $name,)*
                 }
             }
 
             /// Its fields, by name.
             fn fields(&self) -> Vec<(&'static str, i64)> {
                 match *self {
-                    $(Action::$variant { $($field),* } => vec![$((stringify!($field), $field)),*],)*
+                    $($action::$variant { $($field),* } => vec![$((stringify!($field), $field)),*],)*
                 }
             }
 
             /// The action of that name, its fields taken from `field`.
-            fn build(name: &str, mut field: impl FnMut(&str) -> Option<i64>) -> Option<Action> {
+            fn build(name: &str, mut field: impl FnMut(&str) -> Option<i64>) -> Option<$action> {
                 match name {
-                    $($name => Some(Action::$variant { $($field: field(stringify!($field))?),* }),)*
+                    $($name => Some($action::$variant { $($field: field(stringify!($field))?),* }),)*
                     _ => None,
                 }
             }
 
             const NAMES: &[&str] = &[$($name),*];
         }
+
+        impl std::fmt::Display for $action {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())?;
+                for (name, value) in self.fields() {
+                    match name {
+                        name if name.starts_with("flags") || name == "mode" => write!(f, " {name}=0o{value:o}")?,
+                        _ => write!(f, " {name}={value}")?,
+                    }
+                }
+                Ok(())
+            }
+        }
+
+        impl std::str::FromStr for $action {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$action, String> {
+                let (name, fields) = text.split_once(' ').unwrap_or((text, ""));
+                let number = |text: &str| match text.strip_prefix("0o") {
+                    Some(octal) => i64::from_str_radix(octal, 8).ok(),
+                    None => text.parse().ok(),
+                };
+                let field = |wanted: &str| {
+                    fields
+                        .split(' ')
+                        .filter_map(|field| field.split_once('='))
+                        .find(|(name, _)| *name == wanted)
+                };
+                $action::build(name, |wanted| number(field(wanted)?.1)).ok_or_else(|| format!("not an action: {text:?}"))
+            }
+        }
+
+        impl $crate::wire::Wire for $action {
+            fn put(&self, out: &mut Vec<u8>) {
+                let number = $action::NAMES
+                    .iter()
+                    .position(|name| *name == self.name())
+                    .expect("every action has a name");
+                $crate::wire::Wire::put(&(number as u8), out);
+                self.fields().iter().for_each(|(_, value)| $crate::wire::Wire::put(value, out));
+            }
+
+            fn take(input: &mut &[u8]) -> Self {
+                let name = $action::NAMES[usize::from(<u8 as $crate::wire::Wire>::take(input))];
+                $action::build(name, |_| Some(<i64 as $crate::wire::Wire>::take(input))).expect("fields in the order in which they were put")
+            }
+        }
     };
 }
 
-actions! {
+pub(crate) use actions;
+
+actions! { Action
     /// `shmget` with the key of that number, 0 for `IPC_PRIVATE`.
     Get "get" { key, size, flags }
     /// `shmat`; page -1 for a null address, otherwise a page of the window plus `odd` bytes.
@@ -82,52 +135,4 @@ actions! {
     Spawn "spawn" { user }
     /// A worker that started as root becomes this user for now.
     Become "become" { user }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        for (name, value) in self.fields() {
-            match name {
-                "flags" | "mode" => write!(f, " {name}=0o{value:o}")?,
-                _ => write!(f, " {name}={value}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl std::str::FromStr for Action {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Action, String> {
-        let (name, fields) = text.split_once(' ').unwrap_or((text, ""));
-        let number = |text: &str| match text.strip_prefix("0o") {
-            Some(octal) => i64::from_str_radix(octal, 8).ok(),
-            None => text.parse().ok(),
-        };
-        let field = |wanted: &str| {
-            fields
-                .split(' ')
-                .filter_map(|field| field.split_once('='))
-                .find(|(name, _)| *name == wanted)
-        };
-        Action::build(name, |wanted| number(field(wanted)?.1)).ok_or_else(|| format!("not an action: {text:?}"))
-    }
-}
-
-impl Wire for Action {
-    fn put(&self, out: &mut Vec<u8>) {
-        let number = Action::NAMES
-            .iter()
-            .position(|name| *name == self.name())
-            .expect("every action has a name");
-        (number as u8).put(out);
-        self.fields().iter().for_each(|(_, value)| value.put(out));
-    }
-
-    fn take(input: &mut &[u8]) -> Self {
-        let name = Action::NAMES[usize::from(u8::take(input))];
-        Action::build(name, |_| Some(i64::take(input))).expect("fields in the order in which they were put")
-    }
 }

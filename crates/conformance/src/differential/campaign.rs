@@ -1,8 +1,10 @@
 //! Many random cases, and the cases that were kept.
 
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::action::{Act, Action};
 use super::case::Case;
 use super::generate::{Cast, USERS, generate};
 use super::play::{Finding, Play};
@@ -23,18 +25,63 @@ const SHRINKING: Duration = Duration::from_secs(60);
 /// What is done to the facilities before a play; nothing, but in tests of the campaign itself.
 type Distortion = Box<dyn Fn(&mut [Subject; 2])>;
 
+/// What campaigns are about.
+pub trait Matter {
+    /// What workers do.
+    type Action: Act;
+
+    /// How the files of kept cases end.
+    const SUFFIX: &str;
+
+    /// A random case of `length` steps.
+    fn generate(random: &mut Random, length: usize, cast: &Cast) -> Case<Self::Action>;
+
+    /// Plays a case, in a process of its own, on two fresh facilities. Returns how many calls it took.
+    ///
+    /// # Errors
+    /// The first difference.
+    fn play(
+        subjects: [Subject; 2],
+        first_keys: [i32; 2],
+        executable: Option<Executable>,
+        case: &Case<Self::Action>,
+    ) -> Result<u64, Finding>;
+}
+
+/// Campaigns about segments.
+pub struct Memory;
+
+impl Matter for Memory {
+    type Action = Action;
+    const SUFFIX: &str = "steps";
+
+    fn generate(random: &mut Random, length: usize, cast: &Cast) -> Case {
+        generate(random, length, cast)
+    }
+
+    fn play(
+        subjects: [Subject; 2],
+        first_keys: [i32; 2],
+        executable: Option<Executable>,
+        case: &Case,
+    ) -> Result<u64, Finding> {
+        Play::new(subjects, first_keys, executable).play(case)
+    }
+}
+
 /// The kernel against another facility.
-pub struct Campaign<'s> {
+pub struct Campaign<'s, M> {
     subject: &'s Subject,
     other: Facility,
     program: Option<PathBuf>,
     distort: Distortion,
     plays: std::cell::Cell<u32>,
+    matter: PhantomData<M>,
 }
 
-impl<'s> Campaign<'s> {
+impl<'s, M: Matter> Campaign<'s, M> {
     /// A campaign in the test of `subject`, which must be the kernel's. Workers execute `program`.
-    pub fn new(subject: &'s Subject, other: Facility, program: &str) -> Campaign<'s> {
+    pub fn new(subject: &'s Subject, other: Facility, program: &str) -> Campaign<'s, M> {
         let program = Some(PathBuf::from(program));
         Campaign {
             subject,
@@ -42,6 +89,7 @@ impl<'s> Campaign<'s> {
             program,
             distort: Box::new(|_| ()),
             plays: 0.into(),
+            matter: PhantomData,
         }
     }
 
@@ -97,14 +145,14 @@ impl<'s> Campaign<'s> {
         ));
     }
 
-    fn case(&self, seed: u64) -> Case {
-        generate(&mut Random::new(seed), LENGTH, &self.cast())
+    fn case(&self, seed: u64) -> Case<M::Action> {
+        M::generate(&mut Random::new(seed), LENGTH, &self.cast())
     }
 
     /// The number of steps of the shrunk first case, from `seed` on, in which a difference shows; `None` if there
     /// is none in `cases` cases.
     #[cfg(test)]
-    pub(crate) fn smallest(&self, seed: u64, cases: u64) -> Option<Case> {
+    pub(crate) fn smallest(&self, seed: u64, cases: u64) -> Option<Case<M::Action>> {
         let found = (0..cases)
             .map(|case| self.case(seed + case))
             .find(|case| self.play(case).is_err())?;
@@ -112,7 +160,7 @@ impl<'s> Campaign<'s> {
     }
 
     /// Plays one case in a process of its own.
-    pub fn play(&self, case: &Case) -> Result<u64, Finding> {
+    pub fn play(&self, case: &Case<M::Action>) -> Result<u64, Finding> {
         let number = self.plays.replace(self.plays.get() + 1);
         let mut driver = Child::fork(|test| {
             let mut subjects = self.subject.pair(self.other, &format!("play-{number}"));
@@ -120,7 +168,7 @@ impl<'s> Campaign<'s> {
             // Far enough apart that neither reaches the other's keys.
             let first = subjects[0].key() & !0xfff;
             (self.distort)(&mut subjects);
-            let outcome = Play::new(subjects, [first, first ^ 0x800], executable).play(case);
+            let outcome = M::play(subjects, [first, first ^ 0x800], executable, case);
             test.send(&outcome);
         });
         let outcome = driver.try_receive();
@@ -135,7 +183,7 @@ impl<'s> Campaign<'s> {
     }
 
     /// What to tell of a difference; a case that shows it again is shrunk and kept.
-    fn report(&self, seed: u64, case: &Case, finding: &Finding) -> String {
+    fn report(&self, seed: u64, case: &Case<M::Action>, finding: &Finding) -> String {
         let whole = format!("SYSV_DIFFERENTIAL_SEED={seed} plays the whole case first");
         let shrunk = shrink(case, SHRINKING, |case| self.play(case).is_err());
         let Err(again) = self.play(&shrunk) else {
@@ -150,7 +198,7 @@ impl<'s> Campaign<'s> {
             again.step,
             again.what.replace('\n', "\n# ")
         );
-        let file = keeping_place().join(format!("{:?}-{seed}.steps", self.other).to_lowercase());
+        let file = keeping_place().join(format!("{:?}-{seed}.{}", self.other, M::SUFFIX).to_lowercase());
         let kept = match std::fs::write(&file, &text) {
             Ok(()) => format!("kept in {}", file.display()),
             Err(error) => format!("{} cannot be written: {error}", file.display()),
@@ -165,11 +213,11 @@ fn keeping_place() -> &'static Path {
 }
 
 /// The cases that once found a difference, by file name.
-pub fn kept_cases() -> Vec<(String, Case)> {
-    let mut cases: Vec<(String, Case)> = std::fs::read_dir(keeping_place())
+pub fn kept_cases<M: Matter>() -> Vec<(String, Case<M::Action>)> {
+    let mut cases: Vec<(String, Case<M::Action>)> = std::fs::read_dir(keeping_place())
         .expect("the directory of kept cases")
         .map(|entry| entry.expect("a directory entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "steps"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == M::SUFFIX))
         .map(|path| {
             let text = std::fs::read_to_string(&path).expect("a kept case");
             let case = text

@@ -3,22 +3,22 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::action::Action;
+use super::action::{Act, Action};
 
 /// Who does what: the worker is a number modulo the workers that live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Step<A = Action> {
     /// Whose turn it is.
     pub worker: i64,
     /// What it does.
-    pub action: Action,
+    pub action: A,
 }
 
 /// A sequence of steps from a fresh start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Case(pub Vec<Step>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case<A = Action>(pub Vec<Step<A>>);
 
-impl fmt::Display for Case {
+impl<A: Act> fmt::Display for Case<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .iter()
@@ -26,11 +26,11 @@ impl fmt::Display for Case {
     }
 }
 
-impl FromStr for Case {
+impl<A: Act> FromStr for Case<A> {
     type Err = String;
 
     /// Reads what `Display` writes; empty lines and lines that begin with `#` do not count.
-    fn from_str(text: &str) -> Result<Case, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let steps = text
             .lines()
             .map(str::trim)

@@ -5,7 +5,7 @@
 use sysv_engine::abi::{PAGE_SIZE, SHM_DEST, SHM_RDONLY, ShmInfoLimits, ShmInfoUsage, ShmidDs};
 use sysv_engine::{Errno, PermChange, Result, Segments, StatBy};
 
-use super::campaign::Campaign;
+use super::campaign::{Campaign, Memory};
 use super::case::Case;
 use crate::subject::{Calls, Facility, Subject};
 use crate::trial;
@@ -139,7 +139,7 @@ fn smallest(fault: Option<Fault>) -> Option<Case> {
         std::time::Duration::from_secs(300),
         Facility::Kernel,
         |subject: &Subject| {
-            let campaign = Campaign::against_distorted(
+            let campaign = Campaign::<Memory>::against_distorted(
                 subject,
                 fault.map(|fault| {
                     move |subjects: &mut [Subject; 2]| {

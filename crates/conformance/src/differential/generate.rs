@@ -12,7 +12,7 @@ use crate::user::User;
 
 /// Who can take part.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cast {
+pub struct Cast {
     /// Users that workers can be.
     pub(crate) users: &'static [User],
     /// Whether workers can execute their program anew.
@@ -40,7 +40,8 @@ pub(crate) const OWNERS: &[u32] = &[0, User::ALICE.uid, User::BOB.uid, User::DAV
 /// Groups likewise.
 pub(crate) const GROUPS: &[u32] = &[0, User::ALICE.gid, User::BOB.gid, User::DAVE.groups[0], u32::MAX];
 
-const MODES: &[i32] = &[
+/// Mode bits.
+pub(crate) const MODES: &[i32] = &[
     0o600, 0o600, 0o666, 0o777, 0o660, 0o640, 0o644, 0o606, 0o400, 0o200, 0o070, 0o007, 0,
 ];
 
@@ -175,7 +176,7 @@ fn attach(random: &mut Random) -> Action {
 }
 
 /// The number of an owner or a group; nobody at all now and then.
-fn owner(random: &mut Random) -> i64 {
+pub(crate) fn owner(random: &mut Random) -> i64 {
     let end = if random.one_in(8) {
         OWNERS.len()
     } else {

@@ -7,7 +7,7 @@ use super::case::{Case, Step};
 /// Leaves out steps for as long as `fails` says that what remains still finds a difference, halving the
 /// stretches that it tries to leave out (Zeller, Hildebrandt: Simplifying and Isolating Failure-Inducing Input,
 /// 2002). Stops early after `limit`.
-pub(crate) fn shrink(case: &Case, limit: Duration, mut fails: impl FnMut(&Case) -> bool) -> Case {
+pub(crate) fn shrink<A: Copy>(case: &Case<A>, limit: Duration, mut fails: impl FnMut(&Case<A>) -> bool) -> Case<A> {
     let end = Instant::now() + limit;
     let mut steps = case.0.clone();
     let mut stretch = steps.len().div_ceil(2);
@@ -31,7 +31,7 @@ pub(crate) fn shrink(case: &Case, limit: Duration, mut fails: impl FnMut(&Case) 
     Case(steps)
 }
 
-fn without(steps: &[Step], start: usize, count: usize) -> Case {
+fn without<A: Copy>(steps: &[Step<A>], start: usize, count: usize) -> Case<A> {
     let end = (start + count).min(steps.len());
     Case([&steps[..start], &steps[end..]].concat())
 }

@@ -19,6 +19,7 @@ use super::operate::note_time;
 use super::waiters::{Cell, FAILED, NOTIFIED, Operations, READS, WAITING};
 use super::word::{Last, MORE, Word, ZERO};
 use crate::abi::Sembuf;
+use crate::errno::Errno;
 use crate::lock::Tag;
 use crate::registry::adjust32;
 use crate::sys;
@@ -270,17 +271,24 @@ impl LockedSet<'_> {
                 return others;
             }
             Outcome::Blocked {
-                semaphore, for_zero, ..
+                semaphore,
+                for_zero,
+                nowait: false,
             } => self.move_to(index, semaphore, for_zero),
-            Outcome::Failed(errno) => {
-                cell.result.store(errno.raw() as u32, Relaxed);
-                self.unlink(index);
-                adjust32(&self.set.head.waiting, -1);
-                cell.state.store(FAILED, Release);
-                self.wake(index);
-            }
+            // It waited for another operation than the one that must not wait.
+            Outcome::Blocked { nowait: true, .. } => self.fail(index, cell, Errno::EAGAIN),
+            Outcome::Failed(errno) => self.fail(index, cell, errno),
         }
         false
+    }
+
+    /// Lets a waiter go on with an error.
+    fn fail(&self, index: usize, cell: &Cell, errno: Errno) {
+        cell.result.store(errno.raw() as u32, Relaxed);
+        self.unlink(index);
+        adjust32(&self.set.head.waiting, -1);
+        cell.state.store(FAILED, Release);
+        self.wake(index);
     }
 
     /// Serves those first who came before this waiter for the same semaphore and have been told as well.
