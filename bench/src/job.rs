@@ -86,6 +86,13 @@ pub enum Work {
         /// As many senders, and as many receivers.
         each: usize,
     },
+    /// A process that waits for a semaphore whose holder is killed; counted are deaths.
+    Death,
+    /// Processes that wait for a semaphore whose holder lives, which must cost nothing.
+    Idle {
+        /// How many.
+        waiters: usize,
+    },
     /// Processes that take turns around 100 ns of work; counted are acquisitions.
     Mutex {
         /// The lock's name, see `locks`.

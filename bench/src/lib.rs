@@ -16,6 +16,7 @@ pub mod launch;
 pub mod locks;
 mod machine;
 pub mod message;
+mod mourning;
 pub mod plot;
 mod program;
 pub mod report;

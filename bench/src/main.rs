@@ -3,34 +3,32 @@
 //! ```sh
 //! cargo run --profile library -p sysv-bench -- report          # everything, into docs/benchmarks
 //! cargo run --profile library -p sysv-bench -- run turns       # one section, as a table
-//! cargo run --profile library -p sysv-bench -- segments        # the engine, called from Rust without the C ABI
+//! cargo run --profile library -p sysv-bench -- semaphores      # what concerns one mechanism, or has this in its name
 //! ```
 
 mod library;
-mod measure;
-mod queues;
-mod segments;
-mod semaphores;
 
-use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sysv_bench::contest::Effort;
 use sysv_bench::launch::Launcher;
-use sysv_bench::results::Results;
+use sysv_bench::results::{Results, Section as Ran};
 use sysv_bench::sections::{SECTIONS, Section};
-use sysv_bench::{compare, report, run, tables, worker};
-use sysv_engine::{Engine, Join, Kernel};
+use sysv_bench::{compare, report, run, sections, tables, worker};
 
 /// Every operation on the kernel's facility, on ours and on their rivals, in turns in one run.
 #[derive(Debug, Parser)]
-#[command(name = "sysv-bench", args_conflicts_with_subcommands = true)]
+#[command(
+    name = "sysv-bench",
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Without a command: measure the engine called from Rust, where this stands in the operation's name
+    /// Without a command: print what concerns `segments`, `semaphores` or `queues`, or has this in its name
     filter: Option<String>,
 }
 
@@ -100,10 +98,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Compare { first, second }) => return compared(&first, &second),
         Some(Command::Worker { job }) => worker::serve(&job, &worker::SUPPLY).map_err(|e| e.to_string()),
-        None => {
-            from_rust(&cli.filter.unwrap_or_default());
-            Ok(())
-        }
+        None => print_what_concerns(&cli.filter.unwrap_or_default()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -149,21 +144,30 @@ fn print_sections(names: &[String], once: bool, json: bool) -> Result<(), String
     for section in chosen(names)? {
         let ran = run::run(section.name, (section.contests)(effort), &launcher, effort);
         if !json {
-            println!(
-                "{} ({:.0} s)\n\n{}",
-                section.title,
-                ran.took,
-                tables::terminal(&ran.measurements)
-            );
-            for missing in &ran.skipped {
-                println!("skipped: {}, {}: {}", missing.case, missing.subject, missing.why);
-            }
+            print(section.title, &ran);
         }
         results.sections.insert(section.name.to_owned(), ran);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&results).map_err(|e| e.to_string())?);
     }
+    Ok(())
+}
+
+fn print(title: &str, ran: &Ran) {
+    println!("{title} ({:.0} s)\n\n{}", ran.took, tables::terminal(&ran.measurements));
+    for missing in &ran.skipped {
+        println!("skipped: {}, {}: {}", missing.case, missing.subject, missing.why);
+    }
+}
+
+fn print_what_concerns(filter: &str) -> Result<(), String> {
+    let contests = sections::concerning(filter, Effort::FULL);
+    if contests.is_empty() {
+        return Err(format!("nothing that is measured concerns {filter:?}"));
+    }
+    let ran = run::run(filter, contests, &launcher(false)?, Effort::FULL);
+    print(filter, &ran);
     Ok(())
 }
 
@@ -236,37 +240,4 @@ fn compared(first: &Path, second: &Path) -> ExitCode {
         (_, 0) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
-}
-
-/// A private namespace that is removed at the end.
-struct Scratch {
-    directory: PathBuf,
-    engine: Engine,
-}
-
-impl Scratch {
-    fn new() -> Scratch {
-        let directory = PathBuf::from(format!("/dev/shm/sysv-bench-{}", std::process::id()));
-        let name = CString::new(directory.to_str().expect("an ASCII name")).expect("no NUL");
-        let engine = Engine::join(&name, Join::Create).unwrap_or_else(|e| panic!("{}", e.describe(&name)));
-        Scratch { directory, engine }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// The engine called from Rust, without the C ABI.
-fn from_rust(filter: &str) {
-    let scratch = Scratch::new();
-    // As in a program under libsysv.so, which interposes what the promises are about.
-    sysv_engine::process::credential_changes_will_be_announced();
-    sysv_engine::signals::take_all();
-    measure::header();
-    segments::run(&Kernel, &scratch.engine, filter);
-    semaphores::run(&Kernel, &scratch.engine, filter);
-    queues::run(&Kernel, &scratch.engine, filter);
 }

@@ -101,6 +101,7 @@ fn segments(call: &str, size: usize, namespace: &Namespace) -> Option<crate::cal
 
 fn semaphores(call: &str, namespace: &Namespace) -> Option<crate::calls::Operation> {
     let (take, give) = (Operation::acquire(0, 1), Operation::release(0, 1));
+    let (take_other, give_other) = (Operation::acquire(1, 1), Operation::release(1, 1));
     let repeated = |take: Vec<Operation>, give: Vec<Operation>| -> crate::calls::Operation {
         let set = set(namespace, 2, 1);
         Box::new(move || {
@@ -111,9 +112,10 @@ fn semaphores(call: &str, namespace: &Namespace) -> Option<crate::calls::Operati
     Some(match call {
         "semop, take and give" => repeated(vec![take], vec![give]),
         "semop with SEM_UNDO, take and give" => repeated(vec![take.undo()], vec![give.undo()]),
-        "semop of two semaphores, take and give" => repeated(
-            vec![take, Operation::acquire(1, 1)],
-            vec![give, Operation::release(1, 1)],
+        "semop of two semaphores, take and give" => repeated(vec![take, take_other], vec![give, give_other]),
+        "semop of two with SEM_UNDO, take and give" => repeated(
+            vec![take.undo(), take_other.undo()],
+            vec![give.undo(), give_other.undo()],
         ),
         "semctl GETVAL" => {
             let set = set(namespace, 1, 1);

@@ -1,6 +1,7 @@
 //! What is measured, section by section.
 
 mod calls;
+mod deaths;
 mod growth;
 mod loading;
 mod locks;
@@ -34,6 +35,7 @@ pub const SECTIONS: &[Section] = &[
     streams::SECTION,
     sizes::SECTION,
     locks::SECTION,
+    deaths::SECTION,
     growth::SECTION,
     loading::SECTION,
     postgresql::SECTION,
@@ -46,6 +48,32 @@ pub fn short() -> Vec<Contest<'static>> {
     contests.extend(turns::short());
     contests.extend(streams::short());
     contests.extend(locks::short());
+    contests
+}
+
+/// The contests that concern a mechanism (`segments`, `semaphores`, `queues`), or have something in their name.
+pub fn concerning(filter: &str, effort: Effort) -> Vec<Contest<'static>> {
+    let of_one_object = [
+        calls::SECTION,
+        turns::TURNS,
+        streams::SECTION,
+        locks::SECTION,
+        deaths::SECTION,
+    ];
+    let mut contests: Vec<Contest<'static>> = of_one_object
+        .iter()
+        .flat_map(|section| (section.contests)(effort))
+        .collect();
+    contests.retain(|contest| {
+        let name = &contest.case.name;
+        let mechanisms: &[&str] = match name.as_str() {
+            "round trip" => &["semaphores", "queues"],
+            name if name.contains("shm") || name.contains("segment") || name.contains("touch") => &["segments"],
+            name if name.contains("msg") || name.contains("64 bytes") => &["queues"],
+            _ => &["semaphores"],
+        };
+        mechanisms.contains(&filter) || name.contains(filter)
+    });
     contests
 }
 

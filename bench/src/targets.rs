@@ -16,6 +16,8 @@ enum Figure {
     Fairness,
     /// The worst wait in milliseconds.
     WorstWait,
+    /// Processor time as a part of the time elapsed.
+    ProcessorPart,
     /// How many times faster than the reference, which does twice the least work: at least that.
     PartOfSpeed,
 }
@@ -140,6 +142,22 @@ const TARGETS: &[Target] = &[
         0.5,
     ),
     mutex("the same: the worst wait", Figure::WorstWait, 20.0),
+    Target {
+        section: "deaths",
+        placement: Placement::Free,
+        figure: Figure::WorstWait,
+        ..call("what a death frees goes on", "freed by a death", 50.0)
+    },
+    Target {
+        section: "deaths",
+        placement: Placement::Free,
+        figure: Figure::ProcessorPart,
+        ..call(
+            "a hundred idle waiters, as a part of a processor",
+            "waiting of a hundred processes",
+            0.01,
+        )
+    },
     sized("`msgsnd` + `msgrcv`, 8 bytes", "msgsnd + msgrcv", 8, 0.08),
     sized("`msgsnd` + `msgrcv`, 64 bytes", "msgsnd + msgrcv", 64, 0.08),
     sized("`msgsnd` + `msgrcv`, 8 KiB", "msgsnd + msgrcv", 8192, 0.3),
@@ -205,6 +223,7 @@ impl Target {
             }
             Figure::Fairness => (ours.and_then(|m| m.fairness), "", true),
             Figure::WorstWait => (ours.and_then(|m| Some(m.latency?.maximum / 1e6)), " ms", false),
+            Figure::ProcessorPart => (ours.map(|m| m.processor.median / m.each.median), "", false),
             Figure::PartOfSpeed => (ours.and_then(|m| Some(1.0 / m.ratio?.median)), "", true),
         };
         let bound = if at_least { "at least" } else { "at most" };

@@ -6,6 +6,7 @@ use crate::crew::{self, Role, Task};
 use crate::job::{Answer, Api, Job, Placement, Request, Sample, Work};
 use crate::locks::{self, Lock};
 use crate::message::Message;
+use crate::mourning;
 use crate::statistics::Latency;
 use crate::system::{self, Words, now};
 use crate::ways::{self, Way};
@@ -92,6 +93,11 @@ fn rounds(job: &Job, supply: &Supply) -> Result<Rounds, String> {
         Work::Stream { way, size, each } => {
             let (way, size, each) = (make(way, *size)?, *size, *each);
             Box::new(move |request| stream(&*way, size, each, placement, request))
+        }
+        Work::Death => Box::new(mourning::deaths),
+        Work::Idle { waiters } => {
+            let waiters = *waiters;
+            Box::new(move |request| mourning::idle(waiters, request))
         }
         Work::Mutex { lock, processes } => {
             let (lock, processes) = ((supply.lock)(lock, api)?, *processes);

@@ -36,7 +36,7 @@ fn every_case_runs_and_is_reported() {
     let mut arguments = vec!["report", "--once", "--without-peers", "--output", output];
     // Servers and stress-ng run for seconds even once; whoever changes them runs them.
     for section in [
-        "calls", "turns", "wakes", "streams", "sizes", "locks", "growth", "loading",
+        "calls", "turns", "wakes", "streams", "sizes", "locks", "deaths", "growth", "loading",
     ] {
         arguments.extend(["--only", section]);
     }

@@ -51,16 +51,19 @@ pub(super) fn prepare(call: &str, among: Among) -> Option<Operation> {
             scene.set.op(&mut give);
         })
     };
+    let both = |flags| {
+        let mut take = [by(0, -1, flags), by(1, -1, flags)];
+        let mut give = [by(0, 1, flags), by(1, 1, flags)];
+        on(Scene::new(among), move |scene| {
+            scene.set.op(&mut take);
+            scene.set.op(&mut give);
+        })
+    };
     Some(match call {
         "semop, take and give" => taking_and_giving(0),
         "semop with SEM_UNDO, take and give" => taking_and_giving(SEM_UNDO),
-        "semop of two semaphores, take and give" => {
-            let (mut take, mut give) = ([by(0, -1, 0), by(1, -1, 0)], [by(0, 1, 0), by(1, 1, 0)]);
-            on(Scene::new(among), move |scene| {
-                scene.set.op(&mut take);
-                scene.set.op(&mut give);
-            })
-        }
+        "semop of two semaphores, take and give" => both(0),
+        "semop of two with SEM_UNDO, take and give" => both(SEM_UNDO),
         "semctl GETVAL" => on(Scene::new(among), |scene| assert_eq!(scene.set.value(0), 1)),
         "semget + IPC_RMID" => on(Scene::new(among), |_| drop(Set::bare())),
         _ => return None,

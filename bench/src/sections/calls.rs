@@ -28,6 +28,7 @@ const OPERATIONS: &[(&str, usize)] = &[
     ("semop, take and give", 0),
     ("semop with SEM_UNDO, take and give", 0),
     ("semop of two semaphores, take and give", 0),
+    ("semop of two with SEM_UNDO, take and give", 0),
     ("semctl GETVAL", 0),
     ("semget + IPC_RMID", 0),
     ("msgsnd + msgrcv", 8),

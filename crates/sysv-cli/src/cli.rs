@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::RUN_FAILED;
 use crate::{
-    completions, create, demo, doctor, gc, limits, ls, namespace, read, rm, run, set, show, trace, who, write,
+    bench, completions, create, demo, doctor, gc, limits, ls, namespace, read, rm, run, set, show, trace, who, write,
 };
 
 const EXIT_STATUSES: &str = "\
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Limits(limits::Arguments),
     Namespace(namespace::Arguments),
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
     Completions(completions::Arguments),
     Manual(completions::ManualArguments),
 }

@@ -1,5 +1,6 @@
 //! `sysv`: run programs on System V IPC in user space, and show, make, change and remove its objects.
 
+mod bench;
 mod cli;
 mod columns;
 mod completions;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Limits(arguments) => ("limits", limits::limits(&arguments)),
         Command::Namespace(arguments) => ("namespace", namespace::namespace(&arguments)),
         Command::Demo(arguments) => ("demo", demo::demo(&arguments)),
+        Command::Bench(arguments) => ("bench", bench::bench(&arguments)),
         Command::Completions(arguments) => ("completions", completions::completions(&arguments)),
         Command::Manual(arguments) => ("manual", completions::manual(&arguments)),
     };

@@ -2,7 +2,7 @@
 
 mod interpreter;
 mod leaks;
-mod library;
+pub(crate) mod library;
 mod program;
 pub(crate) mod supervise;
 mod watch;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use place::{Place, complains, succeeds, sysv};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "run",
     "trace",
     "ls",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 17] = [
     "limits",
     "namespace",
     "demo",
+    "bench",
     "completions",
     "manual",
 ];

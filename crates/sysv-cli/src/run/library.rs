@@ -18,7 +18,7 @@ const NAME: &str = concat!("libsysv-", env!("LIBSYSV_HASH"), ".so");
 const MODE: u32 = 0o755;
 
 /// The library's path, in the first directory that serves.
-pub(super) fn place() -> Result<PathBuf, String> {
+pub(crate) fn place() -> Result<PathBuf, String> {
     let mut reasons = Vec::new();
     for directory in candidates() {
         match place_in(&directory) {
