@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64};
 pub(crate) struct Board {
     /// Identifiers of the segments that a trial made.
     pub ids: [AtomicI32; 8],
+    /// What has become of a process that waits beside the victim: 0 not begun, 1 in its call, 2 done, or the negative errno.
+    pub companion: AtomicI32,
     /// Bumped by a worker at each step, so that a watchdog sees it go on.
     pub progress: AtomicU64,
     /// What a worker was doing, for the report on its death.

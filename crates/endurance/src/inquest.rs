@@ -1,15 +1,21 @@
 //! What is looked at after a death: that nothing is lost, nothing is left, and the namespace works on.
 
+mod queues;
+mod sets;
+
 use std::fmt::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sysv_engine::abi::{IPC_CREAT, IPC_EXCL};
 use sysv_engine::{Engine, Segments, StatBy, inspect};
 
+pub(crate) use queues::{receive, receive_at_most, send};
+
 /// What an inquest found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Every segment, as anybody sees it. Times and process ids do not count.
+    /// Every object, as anybody sees it. Times and process ids do not count.
     pub view: String,
     /// What should not be.
     pub complaints: Vec<String>,
@@ -30,19 +36,37 @@ impl Findings {
     }
 }
 
-/// Looks at the namespace while no call is in progress in it, and does some work in it.
-pub(crate) fn hold(engine: &Engine, directory: &Path) -> Findings {
+/// Looks at the namespace while no call is in progress in it but those of `in_call` processes that wait, and does some work
+/// in it.
+pub(crate) fn hold(engine: &Engine, directory: &Path, in_call: &dyn Fn() -> usize) -> Findings {
     let mut complaints = Vec::new();
     // The first look comes before the sweep: what is asked for must be right without one.
-    let view = view(engine).unwrap_or_else(|error| error);
+    let view = settled_view(engine, in_call).unwrap_or_else(|error| error);
     examine(engine, directory, &view, &mut complaints);
-    for done in [work(engine), use_all(engine)] {
+    for done in [work(engine), use_all(engine), sets::work(engine), queues::work(engine)] {
         complaints.extend(done.err());
     }
     if complaints.is_empty() {
         examine(engine, directory, &view, &mut complaints);
     }
     Findings { view, complaints }
+}
+
+/// The view once whoever was told to go on has gone on.
+fn settled_view(engine: &Engine, in_call: &dyn Fn() -> usize) -> Result<String, String> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let before = (inspect::waiters(engine), in_call());
+        let view = view(engine);
+        let now = (inspect::waiters(engine), in_call());
+        if before == now && now.0.going_on == 0 && now.0.asleep >= now.1 {
+            return view;
+        }
+        if Instant::now() > deadline {
+            return Err(format!("{} processes wait in calls, but {:?}: {view:?}", now.1, now.0));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn examine(engine: &Engine, directory: &Path, expected: &str, complaints: &mut Vec<String>) {
@@ -58,7 +82,7 @@ fn examine(engine: &Engine, directory: &Path, expected: &str, complaints: &mut V
     files(engine, directory, complaints);
 }
 
-/// Every segment, a line each.
+/// Every object: what the calls say of it.
 pub(crate) fn view(engine: &Engine) -> Result<String, String> {
     let mut view = String::new();
     let limits = engine.limits();
@@ -71,43 +95,46 @@ pub(crate) fn view(engine: &Engine) -> Result<String, String> {
             s.id, p.key, p.mode, p.uid, p.gid, s.ds.segsz, s.ds.nattch
         );
     });
-    reported.map(|()| view).map_err(|errno| format!("listing: {errno:?}"))
+    reported.map_err(|errno| format!("listing: {errno:?}"))?;
+    sets::view(engine, &mut view)?;
+    queues::view(engine, &mut view)?;
+    Ok(view)
 }
 
-/// A file for each segment that must have one, and none for any that is not there.
+/// A file for each object that must have one, and none for any that is not there.
 fn files(engine: &Engine, directory: &Path, complaints: &mut Vec<String>) {
     let names = |below: &Path| -> Option<Vec<String>> {
         let entries = std::fs::read_dir(below).ok()?;
         Some(entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect())
     };
     // In a namespace for several users only its owner may list these.
-    let (Some(top), Some(mut objects)) = (names(directory), names(&directory.join("shm"))) else {
-        return;
-    };
+    let Some(top) = names(directory) else { return };
+    let mut objects = Vec::new();
     for name in top {
         if !["table", "live", "limits", "shm", "sem", "msg"].contains(&name.as_str()) {
             complaints.push(format!("{name} is left in the directory"));
         }
+        if let Some(inside) = names(&directory.join(&name)) {
+            objects.extend(inside.into_iter().map(|file| format!("{name}/{file}")));
+        }
     }
-    inspect::files(engine, &mut |id, may, must, len| {
-        let name = id.to_string();
+    inspect::files(engine, &mut |file| {
+        let name = format!("{}/{}", file.directory, file.id);
         let there = objects
             .iter()
             .position(|n| *n == name)
             .map(|at| objects.swap_remove(at));
-        if there.is_some() && !may || there.is_none() && must {
-            complaints.push(format!(
-                "segment {id}: file there {}, may {may}, must {must}",
-                there.is_some()
-            ));
+        if there.is_some() && !file.may || there.is_none() && file.must {
+            complaints.push(format!("{name}: it is there {}, {file:?}", there.is_some()));
         }
-        let found = std::fs::metadata(directory.join("shm").join(&name)).map(|m| m.len());
-        if must && found.is_ok_and(|found| found != len) {
-            complaints.push(format!("segment {id}: its file has not {len} bytes"));
+        let found = std::fs::metadata(directory.join(&name)).map(|m| m.len());
+        let right = |len| len == file.len || file.grows && len > file.len;
+        if file.must && found.is_ok_and(|len| !right(len)) {
+            complaints.push(format!("{name}: its length is wrong, {file:?}"));
         }
     });
     for name in objects {
-        complaints.push(format!("shm/{name} belongs to no segment"));
+        complaints.push(format!("{name} belongs to nothing"));
     }
 }
 

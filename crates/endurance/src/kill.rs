@@ -14,8 +14,7 @@ use std::time::Instant;
 use crate::board::Board;
 use crate::process::Process;
 use crate::random::Random;
-use image::Image;
-use scenario::{ALL, Died, Scenario};
+use scenario::{Died, Scenario, all};
 use survey::{Point, Survey};
 use trial::Trial;
 
@@ -47,10 +46,10 @@ pub(crate) fn run(plan: &Plan) -> bool {
         let named = plan.names.is_empty() || plan.names.iter().any(|name| name == s.name);
         named && !(plan.quick && s.takes_long)
     };
-    let mut queue: Vec<&Scenario> = ALL.iter().filter(wanted).collect();
+    let mut queue: Vec<&Scenario> = all().filter(wanted).collect();
     if queue.is_empty() {
         eprintln!("no such operation; there are:");
-        ALL.iter().for_each(|scenario| eprintln!("  {}", scenario.name));
+        all().for_each(|scenario| eprintln!("  {}", scenario.name));
         return false;
     }
     println!("kill points: {} operations, seed {:#x}", queue.len(), plan.seed);
@@ -151,17 +150,17 @@ fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
     result.is_ok()
 }
 
-/// Where the victim's predecessor dies: at all its points where it holds the lock, or at those that the sample says.
+/// Where the victim's predecessor dies: at all its points that are such a death, or at those that the sample says.
 fn predecessors(scenario: &Scenario, plan: &Plan) -> Result<Vec<Option<Point>>, String> {
     match scenario.predecessor {
-        Some((name, Died::InLock)) => {
-            let mut points = trial::points_in_lock(name)?;
+        None | Some((_, Died::Before)) => Ok(vec![None]),
+        Some((name, died)) => {
+            let mut points = trial::points_of_death(name, died)?;
             if let Some(sample) = plan.sample {
                 points = choose(points, sample.div_ceil(8), plan.seed);
             }
             Ok(points.into_iter().map(Some).collect())
         }
-        _ => Ok(vec![None]),
     }
 }
 
@@ -186,8 +185,8 @@ fn choose(points: Vec<Point>, most: usize, seed: u64) -> Vec<Point> {
 /// Kills the operation at each of its points. The namespace must be as before it or as after it, and once it was as after,
 /// never again as before.
 fn every_point(scenario: &Scenario, predecessor: Option<&Point>, plan: &Plan, tally: &mut Tally) -> Result<(), String> {
-    let begin = || Trial::begin(scenario, predecessor.cloned());
-    let survey = Survey::take(&begin()?)?;
+    let begin = || Trial::begin(scenario, predecessor);
+    let survey = Survey::take(&mut begin()?)?;
     tally.instructions += survey.instructions;
     tally.points += survey.points.len() as u64;
     let ends: Vec<u64> = survey
@@ -208,24 +207,29 @@ fn every_point(scenario: &Scenario, predecessor: Option<&Point>, plan: &Plan, ta
         None => survey.points,
     };
     let (mut before, mut after): (Option<String>, Option<String>) = (None, None);
+    let mut released = false;
     for point in &points {
         let what = |error: String| {
             format!(
-                "killed after instruction {} ({} system calls, {} changes{}){}: {error}",
+                "killed after instruction {} ({} system calls, {} changes{}{}){}: {error}",
                 point.instruction,
                 point.system_calls,
                 point.changes,
                 if point.in_lock { ", in the lock" } else { "" },
+                if point.released { ", released" } else { "" },
                 predecessor.map_or_else(String::new, |p| format!(
                     ", after a death at instruction {}",
                     p.instruction
                 )),
             )
         };
-        let trial = begin()?;
+        if point.released && !released {
+            // What the survivor did is to be seen from here on.
+            (released, before, after) = (true, None, None);
+        }
+        let mut trial = begin()?;
         let mut victim = trial.ready();
-        let mut image = Image::new(trial.stage.place.path());
-        point.reach(&mut victim, &mut image).map_err(what)?;
+        point.reach(&mut victim, &mut trial).map_err(what)?;
         victim.tracee.kill();
         tally.kills += 1;
         let length = lengths
@@ -240,6 +244,9 @@ fn every_point(scenario: &Scenario, predecessor: Option<&Point>, plan: &Plan, ta
         match (&before, &after) {
             (None, _) => before = Some(findings.view),
             (Some(was), None) if *was == findings.view => {}
+            (Some(was), None) if scenario.keeps => {
+                return Err(what(format!("not [{was}] any more, but [{}]", findings.view)));
+            }
             (_, None) => after = Some(findings.view),
             (_, Some(is)) if *is == findings.view => {}
             (Some(was), Some(is)) => {

@@ -33,6 +33,13 @@ impl Process {
         kill(self.pid, signal);
     }
 
+    /// Stops it, and returns when it stands still.
+    pub(crate) fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        // SAFETY: our own child; no status is written.
+        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::WUNTRACED) };
+    }
+
     /// Waits for its end; returns the wait status.
     pub(crate) fn wait(mut self) -> i32 {
         let status = reap(self.pid);

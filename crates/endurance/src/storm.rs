@@ -135,7 +135,7 @@ fn look_around(place: &Place) -> Vec<String> {
     let mut newcomer = Servant::fork(|serve| {
         serve(&mut |_| match Engine::join(&directory, Join::Create) {
             Ok(engine) => {
-                let mut findings = inquest::hold(&engine, place.path());
+                let mut findings = inquest::hold(&engine, place.path(), &|| 0);
                 tidy(&engine, place, &mut findings);
                 findings.to_text()
             }

@@ -78,10 +78,11 @@ impl Engine {
     /// When the namespace's files cannot be opened.
     pub fn sweep(&self) -> Result<()> {
         self.member.enter()?;
-        let private = self.member.lock_private();
+        let mut private = self.member.lock_private();
         process::sweep_members(self.member, &private)?;
         LockedSegments::lock(self.member, &private).sweep_all();
         semaphore::sweep(self.member, &private);
+        queue::sweep(self.member, &mut private);
         Ok(())
     }
 

@@ -38,6 +38,7 @@ mod ground;
 mod heap;
 mod held;
 mod in_place;
+pub(crate) mod inspect;
 mod layout;
 mod locked;
 mod order;
@@ -47,6 +48,7 @@ mod report;
 mod selection;
 mod send;
 mod shrink;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -63,6 +65,7 @@ pub(crate) use receive::msgrcv;
 pub use report::{MessageReport, QueueReport, WaiterReport, Wants};
 pub(crate) use report::{messages, queues, waiters};
 pub(crate) use send::msgsnd;
+pub(crate) use sweep::sweep;
 pub(crate) use window::{Orphan, Windows};
 
 use core::mem::offset_of;

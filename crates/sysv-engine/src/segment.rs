@@ -15,7 +15,7 @@ mod report;
 mod sweep;
 
 pub(crate) use attach::{shmat, shmdt};
-pub(crate) use backing::{pages, promised, spare};
+pub(crate) use backing::spare;
 pub(crate) use control::{limits, lock, remove, set, stat, usage};
 pub(crate) use get::shmget;
 pub(crate) use moved::{move_pieces, range_gone};
@@ -28,7 +28,7 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::attachments::mapped_length;
-use crate::registry::{BACKED, BACKING, Locked, Mechanism, Registry, Slot};
+use crate::registry::{Locked, Mechanism, Registry, Slot};
 use crate::table::{FIRST_SEGMENT_INDEX, ObjectHead, SegmentSlot, Table};
 
 /// Slot flag: `SHM_NORESERVE`.
@@ -76,12 +76,6 @@ impl Mechanism for SegmentSlot {
     fn rebuild(locked: &LockedSegments<'_>) {
         locked.rebuild_records();
     }
-}
-
-/// Whether the segment's file may exist, and whether it must.
-pub(crate) fn file_flags(slot: &SegmentSlot) -> (bool, bool) {
-    let flags = slot.flags.load(Relaxed);
-    (flags & BACKING != 0, flags & BACKED != 0)
 }
 
 /// The segments' registry in the table.

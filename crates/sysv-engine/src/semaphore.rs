@@ -16,6 +16,7 @@ mod commit;
 mod control;
 mod dead;
 mod get;
+pub(crate) mod inspect;
 mod locked;
 mod memory;
 mod operate;

@@ -1,21 +1,33 @@
-//! The table as the tracer sees it: what an instruction changed in it.
+//! The namespace's files as the tracer sees them: what an instruction changed in them.
 
 #![allow(unsafe_code)]
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sysv_engine::inspect::LAYOUT;
 
 const PAGE: usize = 4096;
 
-/// The namespace's table, mapped for reading, beside a copy of its last state.
+/// Directories whose files are memory that calls change. What is in `shm` is the programs'.
+const DIRECTORIES: [&str; 2] = ["sem", "msg"];
+
+/// A page of one of the namespace's files: the file's name and the page's number.
+pub(crate) type Page = (String, usize);
+
+/// The table and the files of sets and queues, mapped for reading, beside a copy of their last state.
 pub(crate) struct Image {
-    path: std::path::PathBuf,
-    file: Option<File>,
-    mapped: *const u8,
+    directory: PathBuf,
+    files: Vec<Mapped>,
+}
+
+struct Mapped {
+    name: String,
+    file: File,
+    at: *const u8,
+    len: usize,
     pages: BTreeSet<usize>,
     copy: Vec<[u8; PAGE]>,
 }
@@ -23,94 +35,153 @@ pub(crate) struct Image {
 impl Image {
     pub(crate) fn new(directory: &Path) -> Image {
         Image {
-            path: directory.join("table"),
-            file: None,
-            mapped: std::ptr::null(),
-            pages: BTreeSet::new(),
-            copy: Vec::new(),
+            directory: directory.to_owned(),
+            files: Vec::new(),
         }
     }
 
-    /// Watches all pages that the file has now. After each system call: it may have made the table, or more pages of it.
+    /// Watches all pages that the files have now. After each system call: it may have made a file, or more pages of one.
     pub(crate) fn watch_all(&mut self) {
-        if self.open().is_none() {
-            return;
+        self.find("table");
+        for directory in DIRECTORIES {
+            let Ok(entries) = std::fs::read_dir(self.directory.join(directory)) else {
+                continue;
+            };
+            for name in entries.filter_map(|e| e.ok()?.file_name().into_string().ok()) {
+                self.find(&format!("{directory}/{name}"));
+            }
         }
-        let found = self.file.as_ref().map(allocated_pages).unwrap_or_default();
-        if found != self.pages {
-            self.watch(found);
+        for file in &mut self.files {
+            file.map_again_if_longer();
+            let found = allocated_pages(&file.file);
+            if found != file.pages {
+                file.watch(found);
+            }
         }
     }
 
     /// Watches these pages, as far as they exist.
-    pub(crate) fn watch(&mut self, pages: BTreeSet<usize>) {
-        if self.open().is_some() {
-            self.copy = pages.iter().map(|&page| self.read(page)).collect();
-            self.pages = pages;
-        }
-    }
-
-    fn open(&mut self) -> Option<()> {
-        if self.file.is_none() {
-            let file = File::open(&self.path).ok()?;
-            // SAFETY: a new mapping.
-            let at = unsafe {
-                libc::mmap(
-                    std::ptr::null_mut(),
-                    LAYOUT.len,
-                    libc::PROT_READ,
-                    libc::MAP_SHARED,
-                    file.as_raw_fd(),
-                    0,
-                )
-            };
-            if at == libc::MAP_FAILED {
-                return None;
+    pub(crate) fn watch(&mut self, pages: &BTreeSet<Page>) {
+        let mut names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+        names.dedup();
+        for name in names {
+            let wanted = pages.iter().filter(|page| page.0 == name).map(|page| page.1);
+            if let Some(file) = self.find(name) {
+                file.map_again_if_longer();
+                let there = allocated_pages(&file.file);
+                file.watch(wanted.filter(|page| there.contains(page)).collect());
             }
-            self.mapped = at.cast();
-            self.file = Some(file);
         }
-        Some(())
     }
 
-    fn read(&self, page: usize) -> [u8; PAGE] {
-        // SAFETY: `pages` holds pages inside the mapping; the process that writes them is stopped. Volatile, because the
-        // memory changes behind the compiler's back.
-        unsafe { std::ptr::read_volatile(self.mapped.add(page * PAGE).cast::<[u8; PAGE]>()) }
+    fn find(&mut self, name: &str) -> Option<&mut Mapped> {
+        if let Some(known) = self.files.iter().position(|file| file.name == name) {
+            return Some(&mut self.files[known]);
+        }
+        let file = Mapped::open(&self.directory, name)?;
+        self.files.push(file);
+        self.files.last_mut()
     }
 
     /// The watched pages that have changed since the last time.
-    pub(crate) fn changed(&mut self) -> Vec<usize> {
+    pub(crate) fn changed(&mut self) -> Vec<Page> {
         let mut changed = Vec::new();
-        for (&page, copy) in self.pages.iter().zip(&mut self.copy) {
-            // SAFETY: as in `read`; both sides are a page long.
-            let differs = unsafe { libc::memcmp(self.mapped.add(page * PAGE).cast(), copy.as_ptr().cast(), PAGE) };
-            if differs != 0 {
-                // SAFETY: as in `read`.
-                *copy = unsafe { std::ptr::read_volatile(self.mapped.add(page * PAGE).cast()) };
-                changed.push(page);
+        for file in &mut self.files {
+            let name = &file.name;
+            let mut note = |page| changed.push((name.clone(), page));
+            for (&page, copy) in file.pages.iter().zip(&mut file.copy) {
+                // SAFETY: the page is inside the mapping; both sides are a page long.
+                let differs = unsafe { libc::memcmp(file.at.add(page * PAGE).cast(), copy.as_ptr().cast(), PAGE) };
+                if differs != 0 {
+                    *copy = read_page(file.at, page);
+                    note(page);
+                }
             }
         }
         changed
     }
 
-    /// A word of the table as it is now; 0 if there is no table.
-    pub(crate) fn word(&mut self, offset: usize) -> u32 {
-        if self.open().is_none() {
-            return 0;
+    /// Every lock that is taken, by the word that says so: the registries', and those of the sets and queues.
+    pub(crate) fn locks(&mut self) -> Vec<u32> {
+        if self.files.is_empty() {
+            self.watch_all();
         }
-        // SAFETY: inside the mapping.
-        unsafe { std::ptr::read_volatile(self.mapped.add(offset).cast::<u32>()) }
+        let mut words = Vec::new();
+        for file in &self.files {
+            let mut look = |offset: usize| {
+                if file.pages.contains(&(offset / PAGE)) {
+                    // SAFETY: a watched page is inside the mapping; the words are aligned.
+                    words.push(unsafe { file.at.add(offset).cast::<u32>().read_volatile() });
+                }
+            };
+            match file.name.as_str() {
+                "table" => {
+                    // A registry's header begins with its lock.
+                    LAYOUT.registries.iter().for_each(|places| look(places.header.0));
+                    let (first, distance) = LAYOUT.set_locks;
+                    (0..8).for_each(|set| look(first + set * distance));
+                }
+                name if name.starts_with("sem/") => look(0),
+                _ => look(LAYOUT.queue_lock),
+            }
+        }
+        words.retain(|&word| word != 0);
+        words
     }
 }
 
-impl Drop for Image {
-    fn drop(&mut self) {
-        if !self.mapped.is_null() {
-            // SAFETY: mapped by `open`; no reference is left.
-            unsafe { libc::munmap(self.mapped.cast_mut().cast(), LAYOUT.len) };
+impl Mapped {
+    fn open(directory: &Path, name: &str) -> Option<Mapped> {
+        let mut mapped = Mapped {
+            name: name.to_owned(),
+            file: File::open(directory.join(name)).ok()?,
+            at: std::ptr::null(),
+            len: 0,
+            pages: BTreeSet::new(),
+            copy: Vec::new(),
+        };
+        mapped.map_again_if_longer();
+        Some(mapped)
+    }
+
+    fn map_again_if_longer(&mut self) {
+        let len = self.file.metadata().map_or(0, |m| m.len() as usize);
+        if len <= self.len {
+            return;
+        }
+        self.unmap();
+        // SAFETY: a new mapping.
+        let at = unsafe {
+            let (protection, flags) = (libc::PROT_READ, libc::MAP_SHARED);
+            libc::mmap(std::ptr::null_mut(), len, protection, flags, self.file.as_raw_fd(), 0)
+        };
+        assert_ne!(at, libc::MAP_FAILED, "{} cannot be mapped", self.name);
+        (self.at, self.len) = (at.cast(), len);
+    }
+
+    fn watch(&mut self, pages: BTreeSet<usize>) {
+        self.copy = pages.iter().map(|&page| read_page(self.at, page)).collect();
+        self.pages = pages;
+    }
+
+    fn unmap(&mut self) {
+        if !self.at.is_null() {
+            // SAFETY: mapped by `map_again_if_longer`; no reference is left.
+            unsafe { libc::munmap(self.at.cast_mut().cast(), self.len) };
         }
     }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        self.unmap();
+    }
+}
+
+fn read_page(at: *const u8, page: usize) -> [u8; PAGE] {
+    // SAFETY: the callers' pages are inside the mapping; the process that writes them is stopped. Volatile, because the
+    // memory changes behind the compiler's back.
+    unsafe { at.add(page * PAGE).cast::<[u8; PAGE]>().read_volatile() }
 }
 
 /// The pages of a sparse file that hold data.

@@ -3,13 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use sysv_engine::inspect::LAYOUT;
-
 use super::image::Image;
-use super::scenario::{Scenario, named};
-use super::survey::{Point, Survey};
+use super::scenario::{Died, Scenario, named};
+use super::survey::Point;
 use super::trace::{Stop, changes_nothing};
-use super::trial::Trial;
+use super::trial::{Doomed, Trial, points_of_death};
 use crate::random::Random;
 
 /// Who holds the lock, and who waits for it.
@@ -20,10 +18,32 @@ pub(super) const PAIRS: &[(&str, &str)] = &[
     ("shmat-again", "ipc-rmid"),
     ("shmdt-last-of-doomed", "sweep"),
     ("enrol", "fork"),
+    ("semop-several-undo-again", "semop-several-in-file"),
+    ("semop-several", "semop-several-undo"),
+    ("setall", "semop-undo"),
+    ("sem-exit-undo", "semop-undo-first"),
+    ("semget-create-many", "sem-sweep"),
+    ("sem-rmid-owed", "semget-create"),
+    ("sem-ipc-set", "semget-create"),
+    ("msgsnd-growing", "msgrcv"),
+    ("msgsnd-into-a-hole", "msgsnd"),
+    ("msgrcv-in-the-middle", "msgrcv"),
+    ("msgget-create", "msg-sweep"),
+    ("msg-rmid", "msgget-create"),
+    ("msg-ipc-set", "msgget-create"),
 ];
 
 /// Sleeps of the waiter after which nothing new happens: it would sleep, look whether the owner lives, and sleep again.
 const SLEEPS: u32 = 2;
+
+/// How far a waiter came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    OnItsWay,
+    Asleep,
+    /// It did not need the lock.
+    Over,
+}
 
 /// Kills of one pair.
 #[derive(Default)]
@@ -38,8 +58,7 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
         named(owner).ok_or("no such owner")?,
         named(waiter).ok_or("no such waiter")?,
     );
-    let survey = Survey::take(&Trial::begin(first, None)?)?;
-    let mut points: Vec<Point> = survey.points.into_iter().filter(|point| point.in_lock).collect();
+    let mut points = points_of_death(owner, Died::InLock)?;
     if let Some(sample) = sample {
         points = super::choose(points, sample, seed);
     }
@@ -53,14 +72,15 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
         };
         // The waiter killed after each of its steps towards its second sleep; then not killed.
         let expected = alone(point, first, second)?;
+        if !waits(point, first, second).map_err(what)? {
+            continue;
+        }
         for step in 0.. {
-            let trial = Trial::begin(first, None)?;
-            let mut waiting = trial.ready_as(second);
+            let mut trial = Trial::begin(first, None)?;
             let mut owning = trial.ready();
-            point
-                .reach(&mut owning, &mut Image::new(trial.stage.place.path()))
-                .map_err(what)?;
-            let more = wait_until(&mut waiting, &trial, step).map_err(what)?;
+            let mut waiting = trial.ready_as(second);
+            point.reach(&mut owning, &mut trial).map_err(what)?;
+            let progress = wait_until(&mut waiting, &trial, step).map_err(what)?;
             waiting.tracee.kill();
             kills.waiters += 1;
             if owning.tracee.run_to_mark() == Stop::Dead {
@@ -74,17 +94,15 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
             if findings.view != expected {
                 return Err(what(format!("not [{expected}], but [{}]", findings.view)));
             }
-            if !more {
+            if progress != Progress::OnItsWay {
                 break;
             }
         }
         // The owner killed instead: the waiter recovers what it left, and does its own work.
-        let trial = Trial::begin(first, None)?;
-        let mut waiting = trial.ready_as(second);
+        let mut trial = Trial::begin(first, None)?;
         let mut owning = trial.ready();
-        point
-            .reach(&mut owning, &mut Image::new(trial.stage.place.path()))
-            .map_err(what)?;
+        let mut waiting = trial.ready_as(second);
+        point.reach(&mut owning, &mut trial).map_err(what)?;
         wait_until(&mut waiting, &trial, u32::MAX).map_err(what)?;
         owning.tracee.kill();
         kills.owners += 1;
@@ -100,55 +118,65 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
     Ok(kills)
 }
 
+/// Whether the other process needs a lock that the owner has at this point.
+fn waits(point: &Point, first: &Scenario, second: &Scenario) -> Result<bool, String> {
+    let mut trial = Trial::begin(first, None)?;
+    let mut owning = trial.ready();
+    let mut waiting = trial.ready_as(second);
+    point.reach(&mut owning, &mut trial)?;
+    Ok(wait_until(&mut waiting, &trial, u32::MAX)? == Progress::Asleep)
+}
+
 /// The view after the owner's operation, the other process having died before its own.
 fn alone(point: &Point, first: &Scenario, second: &Scenario) -> Result<String, String> {
-    let trial = Trial::begin(first, None)?;
-    trial.ready_as(second).tracee.kill();
+    let mut trial = Trial::begin(first, None)?;
     let mut owning = trial.ready();
-    point.reach(&mut owning, &mut Image::new(trial.stage.place.path()))?;
+    trial.ready_as(second).tracee.kill();
+    point.reach(&mut owning, &mut trial)?;
     owning.tracee.run_to_mark();
     let findings = trial.inquest(None)?;
     Ok(findings.view)
 }
 
-/// Steps a waiter through changes of the lock's word and sleeps until it has made `steps` of them; `false` once it has
+/// Steps a waiter through changes of the locks' words and sleeps until it has made `steps` of them; `false` once it has
 /// slept [`SLEEPS`] times.
-fn wait_until(waiting: &mut super::trial::Doomed, trial: &Trial<'_>, steps: u32) -> Result<bool, String> {
+fn wait_until(waiting: &mut Doomed, trial: &Trial<'_>, steps: u32) -> Result<Progress, String> {
     let mut image = Image::new(trial.stage.place.path());
-    let mut word = image.word(LAYOUT.segments_lock);
+    let mut words = image.locks();
     let (mut done, mut sleeps) = (0, 0);
     while done < steps {
         let call = waiting.tracee.next_system_call();
         match waiting.tracee.step() {
             Stop::Step | Stop::Signal(_) => {}
+            Stop::Mark => return Ok(Progress::Over),
             stop => return Err(format!("{stop:?} while it should wait")),
         }
-        let now = image.word(LAYOUT.segments_lock);
-        if now != word || call.is_some_and(|call| !changes_nothing(call)) {
-            word = now;
+        let now = image.locks();
+        if now != words || call.is_some_and(|call| !changes_nothing(call)) {
+            words = now;
             done += 1;
         }
         if call == Some(libc::SYS_futex) {
             sleeps += 1;
             if sleeps == SLEEPS {
-                return Ok(false);
+                return Ok(Progress::Asleep);
             }
         }
     }
-    Ok(true)
+    Ok(Progress::OnItsWay)
 }
 
 /// The time from an owner's death to the end of the waiter's call, many times.
 pub(crate) fn takeover_times(times: usize, seed: u64) -> Result<Vec<Duration>, String> {
     let scenario = named("ipc-set").ok_or("no such owner")?;
-    let points = super::trial::points_in_lock("ipc-set")?;
+    let points = points_of_death("ipc-set", Died::InLock)?;
     let mut random = Random::new(seed);
     let mut taken = Vec::new();
     for _ in 0..times {
         let point = random.one_of(&points);
         let mut trial = Trial::begin(scenario, None)?;
         let mut owning = trial.ready();
-        point.reach(&mut owning, &mut Image::new(trial.stage.place.path()))?;
+        point.reach(&mut owning, &mut trial)?;
         trial.send_survivor(b'g')?;
         // Long enough for the waiter's naps to have any length.
         std::thread::sleep(Duration::from_micros(random.below(300_000)));

@@ -2,15 +2,19 @@
 
 #![allow(unsafe_code)]
 
+mod queues;
+mod segments;
+mod semaphores;
+
 use std::ffi::CString;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
 
-use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_RDONLY, SHM_REMAP};
-use sysv_engine::{Engine, Join, Limit, PermChange, Segments, process};
+use sysv_engine::abi::{IPC_CREAT, IPC_EXCL};
+use sysv_engine::{Engine, Join, Segments};
 
 use crate::board::Board;
-use crate::inquest::{attach, detach};
+use crate::inquest::attach;
 use crate::place::Place;
 
 /// The survivor's segment, and its key.
@@ -47,8 +51,22 @@ pub(crate) enum Victim {
 pub(crate) enum Died {
     /// Before the operation, with all that it had made ready.
     Before,
-    /// In the operation, holding the segments' lock.
+    /// In the operation, holding a lock.
     InLock,
+    /// In the operation, about to sleep.
+    Waiting,
+    /// In the operation, awake again: it was given what it had waited for.
+    Served,
+}
+
+/// Who waits for something during an operation.
+#[derive(Clone, Copy)]
+pub(crate) enum Waits {
+    Nobody,
+    /// A process that waits in this call from before the victim comes. It stands still until the victim is dead.
+    Companion(fn(&Engine, &Board) -> sysv_engine::Result<()>),
+    /// The victim; it is released once it is about to sleep.
+    Victim,
 }
 
 /// One operation.
@@ -65,6 +83,15 @@ pub(crate) struct Scenario {
     pub predecessor: Option<(&'static str, Died)>,
     /// Left out of a quick run.
     pub takes_long: bool,
+    /// Whether the operation leaves everything as it was, if its process is dead afterwards.
+    pub keeps: bool,
+    /// What the survivor does first.
+    pub prepare: fn(&Engine, &Board) -> sysv_engine::Result<()>,
+    pub waits: Waits,
+    /// Whether whoever waits may have to find out by itself, as it does several times in a second.
+    pub naps: bool,
+    /// What the survivor does so that whoever waits goes on.
+    pub release: fn(&Engine, &Board) -> sysv_engine::Result<()>,
     pub ready: fn(&mut Actor<'_>) -> sysv_engine::Result<()>,
     pub act: fn(&mut Actor<'_>) -> sysv_engine::Result<()>,
 }
@@ -77,6 +104,11 @@ const ORDINARY: Scenario = Scenario {
     victim: Victim::Actor,
     predecessor: None,
     takes_long: false,
+    keeps: false,
+    prepare: |_, _| Ok(()),
+    waits: Waits::Nobody,
+    naps: false,
+    release: |_, _| Ok(()),
     ready: |_| Ok(()),
     act: |_| Ok(()),
 };
@@ -91,6 +123,7 @@ impl Stage {
         // One after the other, so that one board does.
         let board = BOARD.get_or_init(Board::new);
         board.ids.iter().for_each(|id| id.store(0, SeqCst));
+        board.companion.store(0, SeqCst);
         Stage {
             directory: place.c_path(),
             place,
@@ -106,11 +139,12 @@ impl Stage {
         }
     }
 
-    /// What the survivor does first: it has a segment, attached once.
-    pub(crate) fn survivor(&self, engine: &Engine) -> sysv_engine::Result<()> {
+    /// What the survivor does first: it has a segment, attached once, and what the operation needs.
+    pub(crate) fn survivor(&self, scenario: &Scenario, engine: &Engine) -> sysv_engine::Result<()> {
         let id = engine.shmget(KEY, LEN, IPC_CREAT | 0o600)?;
         self.board.ids[0].store(id, SeqCst);
-        attach(engine, id).map(drop)
+        attach(engine, id)?;
+        (scenario.prepare)(engine, self.board)
     }
 }
 
@@ -193,350 +227,6 @@ impl<'s> Actor<'s> {
     }
 }
 
-/// Every operation of the engine.
-pub(crate) const ALL: &[Scenario] = &[
-    Scenario {
-        name: "create-namespace",
-        takes_long: true,
-        fresh: true,
-        act: |a| {
-            a.join();
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "create-shared-namespace",
-        takes_long: true,
-        how: Join::CreateShared,
-        fresh: true,
-        act: |a| {
-            a.join();
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "enrol",
-        act: |a| {
-            a.join();
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "enrol-among-the-dead",
-        takes_long: true,
-        predecessor: Some(("shmdt", Died::Before)),
-        act: |a| {
-            a.join();
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "leave",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| {
-            a.engine = None;
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "exit",
-        ready: |a| a.attach(a.segment()),
-        act: |_| {
-            process::exiting();
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmget-create",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.own(0o600).map(drop),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmget-create-shared",
-        how: Join::CreateShared,
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.own(0o640).map(drop),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmget-private",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.join().shmget(IPC_PRIVATE, LEN, 0o600).map(drop),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmget-existing",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.join().shmget(KEY, 0, 0).map(drop),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-first",
-        ready: |a| a.own(0o600).map(drop),
-        act: |a| a.attach(a.stage.board.ids[1].load(SeqCst)),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-first-read-only",
-        user: Some(NOBODY),
-        ready: |a| a.own(0o400).map(drop),
-        act: |a| a.attach_at(a.stage.board.ids[1].load(SeqCst), 0, SHM_RDONLY),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-another's",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.attach(a.segment()),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-again",
-        ready: |a| a.attach(a.segment()),
-        act: |a| a.attach(a.segment()),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-duplicate",
-        ready: |a| {
-            a.attach(a.segment())?;
-            a.attach(a.segment())
-        },
-        act: |a| a.attach(a.segment()),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-exact",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.attach_at(a.segment(), Actor::hole(false), 0),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-remap",
-        ready: |a| a.attach(a.segment()),
-        act: |a| a.attach_at(a.segment(), a.at[0], SHM_REMAP),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmat-read-only",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.attach_at(a.segment(), Actor::hole(true), SHM_RDONLY | SHM_REMAP),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmdt",
-        ready: |a| a.attach(a.segment()),
-        act: |a| detach(&a.join(), a.at[0]),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shmdt-last-of-doomed",
-        ready: |a| {
-            let id = a.own(0o600)?;
-            a.attach(id)?;
-            a.join().shm_remove(id)
-        },
-        act: |a| detach(&a.join(), a.at[0]),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "munmap-middle",
-        ready: |a| {
-            let id = a.join().shmget(THIRD, 4 * 4096, IPC_CREAT | 0o600)?;
-            a.attach(id)
-        },
-        // SAFETY: nobody uses the attachment's memory.
-        act: |a| unsafe { process::munmap(a.at[0] + 4096, 4096) },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "mremap",
-        ready: |a| a.attach(a.segment()),
-        // SAFETY: nobody uses the attachment's memory.
-        act: |a| unsafe {
-            process::mremap(
-                a.at[0],
-                LEN,
-                LEN,
-                libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-                Actor::hole(true),
-            )
-            .map(drop)
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "ipc-stat",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.join().shm_stat(a.segment(), sysv_engine::StatBy::Id).map(drop),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "ipc-set",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| set(a, 0o640, None),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "ipc-set-owner-shared",
-        how: Join::CreateShared,
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| set(a, 0o666, crate::process::is_root().then_some(NOBODY)),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "shm-lock",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.join().shm_lock(a.segment(), true),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "ipc-rmid",
-        ready: |a| {
-            let id = a.own(0o600)?;
-            a.attach(id)?;
-            detach(&a.join(), a.at[0])
-        },
-        act: |a| a.join().shm_remove(a.stage.board.ids[1].load(SeqCst)),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "ipc-rmid-shared",
-        how: Join::CreateShared,
-        ready: |a| a.own(0o600).map(drop),
-        act: |a| a.join().shm_remove(a.stage.board.ids[1].load(SeqCst)),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "ipc-rmid-doomed",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.join().shm_remove(a.segment()),
-        ..ORDINARY
-    },
-    Scenario {
-        name: "fork",
-        ready: |a| a.attach(a.segment()),
-        act: |a| {
-            a.fork();
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "fork-child",
-        victim: Victim::Child,
-        ready: |a| a.attach(a.segment()),
-        act: |a| {
-            a.fork();
-            Ok(())
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "set-limit",
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| {
-            let mut limits = a.join().limits();
-            limits.set(Limit::Shmmni, &[100])?;
-            a.join().set_limits(&limits)
-        },
-        ..ORDINARY
-    },
-    Scenario {
-        name: "sweep",
-        takes_long: true,
-        predecessor: Some(("shmdt-last-of-doomed", Died::Before)),
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.join().sweep(),
-        ..ORDINARY
-    },
-    RECOVERY_OF[0],
-    RECOVERY_OF[1],
-    RECOVERY_OF[2],
-    RECOVERY_OF[3],
-    RECOVERY_OF[4],
-];
-
-/// The next call after a process died holding the lock: takeover and recovery, which are killed in their turn.
-const RECOVERY_OF: [Scenario; 5] = [
-    recovery(
-        "recovery-after-create",
-        "shmget-create-shared",
-        Join::CreateShared,
-        true,
-    ),
-    recovery("recovery-after-set", "ipc-set", Join::Create, false),
-    recovery("recovery-after-remove", "ipc-rmid", Join::Create, true),
-    recovery("recovery-after-attach", "shmat-again", Join::Create, true),
-    recovery("recovery-after-last-detach", "shmdt-last-of-doomed", Join::Create, true),
-];
-
-const fn recovery(name: &'static str, of: &'static str, how: Join, takes_long: bool) -> Scenario {
-    Scenario {
-        name,
-        how,
-        predecessor: Some((of, Died::InLock)),
-        takes_long,
-        ready: |a| {
-            a.join();
-            Ok(())
-        },
-        act: |a| a.join().sweep(),
-        ..ORDINARY
-    }
-}
-
 /// Ends a traced process whose own calls fail; a panic's backtrace would take hours instruction by instruction.
 fn give_up(what: &str, errno: sysv_engine::Errno) -> ! {
     eprintln!("{what}: {errno:?}");
@@ -544,17 +234,19 @@ fn give_up(what: &str, errno: sysv_engine::Errno) -> ! {
     unsafe { libc::_exit(1) }
 }
 
-/// The scenario with a name.
-pub(crate) fn named(name: &str) -> Option<&'static Scenario> {
-    ALL.iter().find(|scenario| scenario.name == name)
+/// Every operation of the engine.
+pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
+    let (segments, semaphores, queues) = (segments::ALL, semaphores::ALL, queues::ALL);
+    segments.iter().chain(semaphores).chain(queues)
 }
 
-fn set(a: &mut Actor<'_>, mode: u16, uid: Option<u32>) -> sysv_engine::Result<()> {
-    let me = crate::process::effective_ids();
-    let change = PermChange {
-        uid: uid.unwrap_or(me.0),
-        gid: me.1,
-        mode: mode.into(),
-    };
-    a.join().shm_set(a.segment(), change)
+/// The scenario with a name.
+pub(crate) fn named(name: &str) -> Option<&'static Scenario> {
+    all().find(|scenario| scenario.name == name)
+}
+
+/// Does nothing but to become a member.
+fn join(a: &mut Actor<'_>) -> sysv_engine::Result<()> {
+    a.join();
+    Ok(())
 }

@@ -156,6 +156,22 @@ impl Tracee {
         is.then(|| self.register(std::mem::offset_of!(libc::user_regs_struct, rax)) as i64)
     }
 
+    /// Whether the next instruction, or the system call at whose entry the process is stopped, puts it to sleep.
+    pub(crate) fn falls_asleep(&mut self, at_entry: bool) -> bool {
+        use std::mem::offset_of;
+        let call = if at_entry {
+            Some(self.register(offset_of!(libc::user_regs_struct, orig_rax)) as i64)
+        } else {
+            self.next_system_call()
+        };
+        let operation = self.register(offset_of!(libc::user_regs_struct, rsi)) as i32;
+        let waits = matches!(
+            operation & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME),
+            libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET
+        );
+        call == Some(libc::SYS_futex) && waits
+    }
+
     fn register(&self, offset: usize) -> u64 {
         // SAFETY: the kernel reads the register, or fails.
         unsafe { libc::ptrace(libc::PTRACE_PEEKUSER, self.pid, offset, 0) as u64 }

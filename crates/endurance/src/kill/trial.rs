@@ -2,21 +2,30 @@
 
 use std::path::Path;
 
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
 use sysv_engine::abi::IPC_PRIVATE;
-use sysv_engine::{Engine, Join, Segments};
+use sysv_engine::{Engine, Join, Segments, inspect};
 
 use super::image::Image;
-use super::scenario::{Actor, Died, Scenario, Stage, Victim, named};
+use super::scenario::{Actor, Died, Scenario, Stage, Victim, Waits, all, named};
 use super::survey::{Point, Survey};
 use super::trace::{Stop, Tracee};
+use crate::board::Board;
 use crate::inquest::{self, Findings};
-use crate::process::{Servant, become_user, effective_ids};
+use crate::process::{Process, Servant, become_user, effective_ids};
 
-/// A namespace with a survivor in it.
+/// A companion's status while it is in its call.
+const IN_CALL: i32 = 1;
+
+/// A namespace with a survivor in it, and perhaps somebody who waits.
 pub(crate) struct Trial<'s> {
     pub scenario: &'s Scenario,
     pub stage: Stage,
     survivor: Servant,
+    companion: Option<Process>,
+    victim: Option<Doomed>,
 }
 
 /// A victim that is ready, stopped before its operation's first instruction.
@@ -29,32 +38,87 @@ pub(crate) struct Doomed {
 
 impl<'s> Trial<'s> {
     /// Sets the stage. `predecessor` says where the process died that the victim comes after.
-    pub(crate) fn begin(scenario: &'s Scenario, predecessor: Option<Point>) -> Result<Trial<'s>, String> {
+    pub(crate) fn begin(scenario: &'s Scenario, predecessor: Option<&Point>) -> Result<Trial<'s>, String> {
         let stage = Stage::new(scenario);
         let mut survivor = servant(&stage, scenario, true);
         if !scenario.fresh {
             expect_empty(&survivor.ask(b'r')?)?;
         }
-        let trial = Trial {
+        let mut trial = Trial {
             scenario,
             stage,
             survivor,
+            companion: None,
+            victim: None,
         };
+        if let Waits::Companion(call) = scenario.waits {
+            trial.let_wait(call)?;
+        }
+        // Before the predecessor dies: nothing that makes the victim ready shall find its remains.
+        trial.victim = Some(trial.ready_as(scenario));
         if let Some((name, died)) = scenario.predecessor {
             let first = named(name).ok_or("no such predecessor")?;
             let mut victim = trial.ready_as(first);
-            if died == Died::InLock {
+            if died != Died::Before {
                 let point = predecessor.ok_or("the predecessor's point is missing")?;
-                point.reach(&mut victim, &mut Image::new(trial.stage.place.path()))?;
+                // It is released as its own operation says.
+                let own = std::mem::replace(&mut trial.scenario, first);
+                let reached = point.reach(&mut victim, &mut trial);
+                trial.scenario = own;
+                reached?;
             }
             victim.tracee.kill();
         }
         Ok(trial)
     }
 
+    /// Has another process wait in a call, and stops it there.
+    fn let_wait(&mut self, call: fn(&Engine, &Board) -> sysv_engine::Result<()>) -> Result<(), String> {
+        let (stage, scenario) = (&self.stage, self.scenario);
+        let companion = Process::fork(|| {
+            if let Some(uid) = scenario.user {
+                become_user(uid);
+            }
+            let engine = stage.join();
+            stage.board.companion.store(IN_CALL, SeqCst);
+            let status = match call(&engine, stage.board) {
+                Ok(()) => 2,
+                Err(errno) => -errno.raw(),
+            };
+            stage.board.companion.store(status, SeqCst);
+            // What it owes it goes on owing.
+            loop {
+                std::thread::park();
+            }
+        });
+        let mut image = Image::new(self.stage.place.path());
+        loop {
+            expect_empty(&self.survivor.ask(b'w')?)?;
+            companion.stop();
+            image.watch_all();
+            // Not in the middle of a look around.
+            if image.locks().is_empty() && self.survivor.ask(b'w')?.is_empty() {
+                break;
+            }
+            companion.signal(libc::SIGCONT);
+        }
+        self.companion = Some(companion);
+        Ok(())
+    }
+
     /// A process that is ready for the operation.
-    pub(crate) fn ready(&self) -> Doomed {
-        self.ready_as(self.scenario)
+    pub(crate) fn ready(&mut self) -> Doomed {
+        match self.victim.take() {
+            Some(victim) => victim,
+            None => self.ready_as(self.scenario),
+        }
+    }
+
+    /// Has the survivor do what the sleeper waits for.
+    pub(crate) fn release(&mut self) -> Result<(), String> {
+        let number = all().position(|scenario| scenario.name == self.scenario.name);
+        self.stage.board.ids[7].store(number.map_or(-1, |n| n as i32), SeqCst);
+        expect_empty(&self.survivor.ask(b'l')?)
     }
 
     /// A process that is ready for another operation in the same namespace.
@@ -86,8 +150,11 @@ impl<'s> Trial<'s> {
         }
     }
 
-    /// After the death: the survivor looks first, then a new process.
+    /// After the death: the survivor looks first, then a new process, and then whoever still waits is released.
     pub(crate) fn inquest(mut self, mut other: Option<Tracee>) -> Result<Findings, String> {
+        if let Some(companion) = &self.companion {
+            companion.signal(libc::SIGCONT);
+        }
         let seen = self.ask_survivor(b'i')?;
         if let Some(other) = &mut other
             && self.scenario.victim == Victim::Actor
@@ -104,6 +171,19 @@ impl<'s> Trial<'s> {
         }
         let said_by_newcomer = again.complaints.into_iter().map(|c| format!("a new process: {c}"));
         findings.complaints.extend(said_by_newcomer);
+        if self.stage.board.companion.load(SeqCst) == IN_CALL {
+            self.release()?;
+            let patience = Instant::now() + Duration::from_secs(20);
+            while self.stage.board.companion.load(SeqCst) == IN_CALL && Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            match self.stage.board.companion.load(SeqCst) {
+                2 => {}
+                status => findings
+                    .complaints
+                    .push(format!("who waited is not let go on: {status}")),
+            }
+        }
         Ok(findings)
     }
 
@@ -159,23 +239,65 @@ fn answer(stage: &Stage, scenario: &Scenario, engine: &mut Option<Engine>, quest
     };
     let path: &Path = stage.place.path();
     match question {
-        b'r' => match stage.survivor(engine) {
+        b'r' => match stage.survivor(scenario, engine) {
             Ok(()) => String::new(),
-            Err(errno) => format!("the survivor's own segment: {errno:?}"),
+            Err(errno) => format!("what the survivor makes: {errno:?}"),
         },
+        // Until somebody waits.
+        b'w' => {
+            let patience = Instant::now() + Duration::from_secs(20);
+            while inspect::waiters(engine).asleep == 0 {
+                if Instant::now() > patience {
+                    return "nobody waits".to_owned();
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            String::new()
+        }
+        // Whoever waits is let go on.
+        b'l' => {
+            let number = stage.board.ids[7].load(SeqCst) as usize;
+            let Some(scenario) = all().nth(number) else {
+                return "no such scenario".to_owned();
+            };
+            match (scenario.release)(engine, stage.board) {
+                Ok(()) => String::new(),
+                Err(errno) => format!("releasing who waits: {errno:?}"),
+            }
+        }
         // A call that needs the lock.
         b'g' => match engine.shmget(IPC_PRIVATE, 1, 0o600) {
             Ok(_) => String::new(),
             Err(errno) => format!("a call after the takeover: {errno:?}"),
         },
-        _ => inquest::hold(engine, path).to_text(),
+        _ => {
+            if scenario.naps {
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            let in_call = || usize::from(stage.board.companion.load(SeqCst) == IN_CALL);
+            let mut findings = inquest::hold(engine, path, &in_call);
+            findings.view += &match stage.board.companion.load(SeqCst) {
+                0 => String::new(),
+                IN_CALL => "; somebody waits".to_owned(),
+                status => format!("; somebody waited and got {status}"),
+            };
+            findings.to_text()
+        }
     }
 }
 
-/// The points of a predecessor's operation at which it holds the lock.
-pub(crate) fn points_in_lock(name: &str) -> Result<Vec<Point>, String> {
+/// The points of a predecessor's operation at which it dies so.
+pub(crate) fn points_of_death(name: &str, died: Died) -> Result<Vec<Point>, String> {
     let scenario = named(name).ok_or("no such predecessor")?;
-    let trial = Trial::begin(scenario, None)?;
-    let survey = Survey::take(&trial)?;
-    Ok(survey.points.into_iter().filter(|point| point.in_lock).collect())
+    let mut survey = Survey::take(&mut Trial::begin(scenario, None)?)?;
+    match died {
+        Died::InLock => survey.points.retain(|point| point.in_lock),
+        Died::Waiting => survey.points.retain(|point| point.asleep),
+        Died::Served => {
+            survey.points.retain(|point| point.released);
+            survey.points.truncate(1);
+        }
+        Died::Before => survey.points.clear(),
+    }
+    Ok(survey.points)
 }

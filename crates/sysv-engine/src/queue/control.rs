@@ -35,8 +35,11 @@ pub(crate) fn stat(member: &Member, id: i32, by: StatBy) -> Result<(i32, MsqidDs
         .as_ref()
         .and_then(|mapped| mapped.as_ref().ok())
         .map(LockedQueue::lock);
-    // Made whole, if that is needed and can be done.
-    let _ = locked.as_ref().map(LockedQueue::contents);
+    // Made whole, if that is needed and can be done: a message that was given to a process which is dead is in the queue.
+    let _ = locked.as_ref().map(|queue| {
+        let contents = queue.contents()?;
+        contents.bury_granted(&|tag| queue.is_alive(tag))
+    });
     let ds = describe(slot, state, member.identity());
     drop(locked);
     Ok((id, ds))
@@ -136,6 +139,8 @@ fn info(member: &Member) -> MsgInfo {
 /// `MSG_INFO`.
 pub(crate) fn usage(member: &Member) -> Result<(i32, MsgInfo)> {
     member.enter()?;
+    // What a dead owner of the lock has made does not count before it is recovered.
+    drop(LockedQueues::lock(member, &member.lock_private()));
     let registry = registry(member.table());
     let (mut queues, mut messages, mut bytes) = (0, 0u64, 0u64);
     for number in registry.used_numbers() {

@@ -202,6 +202,20 @@ impl<'g, G: Ground> Contents<'g, G> {
         }
     }
 
+    /// Calls `each` with the free blocks of a size until it returns `false`.
+    pub(super) fn for_each_free_block(&self, class: usize, each: &mut dyn FnMut(Block) -> bool) {
+        let units = size_of_class(class);
+        let mut next = self.header().free_blocks[class].load(Relaxed);
+        while let Some(position) = next.checked_sub(1) {
+            let block = Block { position, units };
+            let Some(link) = self.link(block) else { return };
+            next = link.load(Relaxed);
+            if !each(block) {
+                return;
+            }
+        }
+    }
+
     /// Puts a free run into the lists, in as few blocks as the sizes allow.
     #[inline]
     pub(super) fn push(&self, run: Block) {

@@ -7,7 +7,7 @@ use super::layout::{FREE, GRANTED};
 use super::locked::LockedQueue;
 use super::selection::Selection;
 use super::window::{Mapped, has_file};
-use super::{control, registry};
+use super::{LockedQueues, control, registry};
 use crate::abi::MsqidDs;
 use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
@@ -43,6 +43,8 @@ impl QueueReport {
 /// Calls `each` with every queue, lowest index first.
 pub(crate) fn queues(member: &Member, each: &mut dyn FnMut(&QueueReport)) -> Result<()> {
     member.enter()?;
+    // What a dead owner of the lock has made is not listed before it is recovered.
+    drop(LockedQueues::lock(member, &member.lock_private()));
     let registry = registry(member.table());
     for number in registry.used_numbers() {
         // Index and number are the same here: queues' indexes start at 0.

@@ -23,6 +23,19 @@ impl<S: Mechanism> Locked<'_, S> {
         self.finish_dying(number, slot, state);
     }
 
+    /// Removes what somebody else, who might not, left half removed.
+    pub(crate) fn finish_all_dying(&self) {
+        for number in self.registry().doomed_numbers() {
+            let Some(slot) = self.registry().slots.get(number) else {
+                continue;
+            };
+            let state = slot.head().state();
+            if matches!(state.phase, Phase::Making | Phase::Dying) {
+                self.finish_dying(number, slot, state);
+            }
+        }
+    }
+
     /// Removes the file of an object that is being made or dying, and frees its slot. Where this process may not remove
     /// the file, the slot stays as it is, marked with the doomed ones, so that every call tries until somebody comes who may.
     pub(crate) fn finish_dying(&self, number: usize, slot: &S, state: State) {

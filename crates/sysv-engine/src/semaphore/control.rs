@@ -283,6 +283,8 @@ pub(crate) fn limits(member: &Member) -> Result<(i32, SemInfo)> {
 /// `SEM_INFO`.
 pub(crate) fn usage(member: &Member) -> Result<(i32, SemInfo)> {
     member.enter()?;
+    // What a dead owner of the lock has made does not count before it is recovered.
+    drop(LockedSets::lock(member, &member.lock_private()));
     let registry = registry(member.table());
     let usage = SemInfo {
         semusz: registry.header.in_use.load(Relaxed) as i32,

@@ -7,9 +7,9 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::locked::{Denied, LockedSet};
 use super::memory::Set;
-use super::registry;
 use super::waiters::{DONE, NOTIFIED, Operations};
 use super::word::Last;
+use super::{LockedSets, registry};
 use crate::lock::Tag;
 use crate::member::{Member, Private};
 use crate::registry::{BACKED, Phase};
@@ -141,8 +141,9 @@ fn for_each_with_records(member: &Member, _private: &Private, each: &mut dyn FnM
     }
 }
 
-/// Settles what all dead processes left in all sets.
+/// Settles what all dead processes left in all sets, and in making and removing them.
 pub(crate) fn sweep(member: &Member, private: &Private) {
+    LockedSets::lock(member, private).finish_all_dying();
     for_each_with_records(member, private, &mut |locked| {
         locked.bury_the_dead();
     });

@@ -6,7 +6,7 @@ use super::locked::{Denied, LockedSet};
 use super::memory::{CELLS, Set, UNDOS};
 use super::waiters::{FOR_ZERO, NOTIFIED, Operations, WAITING};
 use super::word::Word;
-use super::{control, registry};
+use super::{LockedSets, control, registry};
 use crate::abi::SemidDs;
 use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
@@ -43,6 +43,8 @@ impl SetReport {
 /// Calls `each` with every set, lowest index first.
 pub(crate) fn sets(member: &Member, each: &mut dyn FnMut(&SetReport)) -> Result<()> {
     member.enter()?;
+    // What a dead owner of the lock has made is not listed before it is recovered.
+    drop(LockedSets::lock(member, &member.lock_private()));
     let registry = registry(member.table());
     for number in registry.used_numbers() {
         // Index and number are the same here: sets' indexes start at 0.

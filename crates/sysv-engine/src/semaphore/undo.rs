@@ -23,9 +23,9 @@ pub(super) struct UndoRecord {
     /// What is added to the value when the process ends, in 16 bits.
     adjustment: AtomicU32,
     /// The adjustment that an intent gives it, with `STAGED`; 0 otherwise.
-    staged: AtomicU32,
+    pub(super) staged: AtomicU32,
     /// Next record + 1 of the semaphore, or of the free list (derived).
-    next: AtomicU32,
+    pub(super) next: AtomicU32,
     /// The process's [`Last`].
     last: AtomicU32,
     _pad: [AtomicU32; 2],

@@ -32,10 +32,10 @@ pub(super) const NOTIFIED: u32 = 2;
 pub(super) const DONE: u32 = 3;
 pub(super) const FAILED: u32 = 4;
 pub(super) const REMOVED: u32 = 5;
-const CHAINED: u32 = 6;
+pub(super) const CHAINED: u32 = 6;
 
 /// Operations in a cell.
-const OPERATIONS: usize = 10;
+pub(super) const OPERATIONS: usize = 10;
 
 /// `kind`: waits for zero, not for more.
 pub(super) const FOR_ZERO: u16 = 1;
@@ -57,16 +57,16 @@ pub(super) struct Cell {
     /// When it came, in milliseconds of the monotonic clock.
     pub since: AtomicU64,
     /// Neighbours + 1 in its semaphore's list (derived).
-    prev: AtomicU16,
-    next: AtomicU16,
+    pub(super) prev: AtomicU16,
+    pub(super) next: AtomicU16,
     /// The semaphore that it waits for.
     pub semaphore: AtomicU16,
     /// `FOR_ZERO`, `READS`.
     pub kind: AtomicU16,
     /// Operations in the whole chain.
-    count: AtomicU32,
+    pub(super) count: AtomicU32,
     /// Next cell + 1 of the chain, or of the free list.
-    chain: AtomicU16,
+    pub(super) chain: AtomicU16,
     _pad: AtomicU16,
     operations: [AtomicU64; OPERATIONS],
 }
