@@ -46,24 +46,67 @@ pub(crate) fn run(plan: &Plan) -> bool {
         let named = plan.names.is_empty() || plan.names.iter().any(|name| name == s.name);
         named && !(plan.quick && s.takes_long)
     };
-    let mut queue: Vec<&Scenario> = all().filter(wanted).collect();
+    let queue: Vec<&Scenario> = all().filter(wanted).collect();
     if queue.is_empty() {
         eprintln!("no such operation; there are:");
         all().for_each(|scenario| eprintln!("  {}", scenario.name));
         return false;
     }
     println!("kill points: {} operations, seed {:#x}", queue.len(), plan.seed);
-    queue.reverse();
     let board = Board::new();
+    let operations = queue.len();
+    let lost = in_processes(plan.jobs, &queue, |scenario| one(scenario, plan, board));
+    let [instructions, points, kills, covered] = [0, 1, 2, 3].map(|i| board.figures[i].load(SeqCst));
+    println!(
+        "{operations} operations, {instructions} instructions at {points} points: {kills} kills stand for {covered} instructions; {lost} operations failed"
+    );
+    lost == 0
+}
+
+/// Runs the pairs whose owner or waiter the plan names; `false` if something was lost.
+pub(crate) fn run_pairs(plan: &Plan) -> bool {
+    let named = |name: &str| plan.names.is_empty() || plan.names.iter().any(|wanted| wanted == name);
+    let pairs: Vec<_> = pairs::PAIRS
+        .iter()
+        .filter(|pair| named(pair.0) || named(pair.1))
+        .collect();
+    println!("{} pairs, seed {:#x}", pairs.len(), plan.seed);
+    let board = Board::new();
+    let lost = in_processes(plan.jobs, &pairs, |(owner, waiter)| {
+        crate::process::adopt_orphans();
+        match pairs::try_pair(owner, waiter, plan.sample, plan.seed) {
+            Ok(kills) => {
+                board.figures[2].fetch_add(kills.waiters + kills.owners, SeqCst);
+                println!(
+                    "{owner}, and {waiter} waiting for it: {} kills of the waiter, {} of the owner",
+                    kills.waiters, kills.owners
+                );
+                true
+            }
+            Err(error) => {
+                println!("  LOST: {error}");
+                false
+            }
+        }
+    });
+    println!("{} kills; {lost} pairs failed", board.figures[2].load(SeqCst));
+    lost == 0
+}
+
+/// Does each piece of work in a process of its own, so many at a time; returns how many said `false`, or died.
+fn in_processes<T>(jobs: usize, work: &[T], act: impl Fn(&T) -> bool) -> u32 {
+    let mut queue = work.iter();
     let mut running: Vec<Process> = Vec::new();
     let mut lost = 0;
-    let operations = queue.len();
-    while !queue.is_empty() || !running.is_empty() {
-        if running.len() < plan.jobs
-            && let Some(scenario) = queue.pop()
+    loop {
+        if running.len() < jobs
+            && let Some(next) = queue.next()
         {
-            running.push(Process::fork(|| i32::from(!one(scenario, plan, board))));
+            running.push(Process::fork(|| i32::from(!act(next))));
             continue;
+        }
+        if running.is_empty() {
+            return lost;
         }
         let before = running.len();
         running.retain_mut(|process| match process.ended() {
@@ -77,33 +120,6 @@ pub(crate) fn run(plan: &Plan) -> bool {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
-    if plan.names.is_empty() {
-        lost += u32::from(!all_pairs(plan));
-    }
-    let [instructions, points, kills, covered] = [0, 1, 2, 3].map(|i| board.figures[i].load(SeqCst));
-    println!(
-        "{operations} operations, {instructions} instructions at {points} points: {kills} kills stand for {covered} instructions; {lost} operations failed"
-    );
-    lost == 0
-}
-
-fn all_pairs(plan: &Plan) -> bool {
-    crate::process::adopt_orphans();
-    let sample = plan.sample.map(|sample| sample.div_ceil(4));
-    let mut whole = true;
-    for (owner, waiter) in pairs::PAIRS {
-        match pairs::try_pair(owner, waiter, sample, plan.seed) {
-            Ok(kills) => println!(
-                "{owner}, and {waiter} waiting for it: {} kills of the waiter, {} of the owner",
-                kills.waiters, kills.owners
-            ),
-            Err(error) => {
-                println!("  LOST: {error}");
-                whole = false;
-            }
-        }
-    }
-    whole
 }
 
 /// Measures how long a waiter takes from the death of the lock's owner to the end of its call; `false` if it failed.
@@ -165,7 +181,7 @@ fn predecessors(scenario: &Scenario, plan: &Plan) -> Result<Vec<Option<Point>>, 
 }
 
 /// A random part of the points, in their order, with the first and the last.
-fn choose(points: Vec<Point>, most: usize, seed: u64) -> Vec<Point> {
+fn choose<T>(points: Vec<T>, most: usize, seed: u64) -> Vec<T> {
     let mut random = Random::new(seed);
     let (mut wanted, mut left) = (most.max(2) as u64, points.len() as u64);
     let last = points.len().saturating_sub(1);

@@ -17,6 +17,7 @@ const USAGE: &str = "\
 usage: endurance kill-points [--sample POINTS] [--seed SEED] [--jobs N] [--quick] [OPERATION…]
        endurance lies [--images IMAGES] [--seed SEED] [--jobs N] [--liar] [segments|sets|queues…]
        endurance lies IMAGE-FILE…
+       endurance pairs [--sample POINTS] [--seed SEED] [--jobs N] [OPERATION…]
        endurance takeover [--sample TIMES]
        endurance storm [--seconds SECONDS] [--workers N] [--seed SEED]
 ";
@@ -70,6 +71,13 @@ fn main() -> ExitCode {
             seed: options.seed,
             jobs: options.jobs,
             quick: options.quick,
+        }),
+        "pairs" => kill::run_pairs(&kill::Plan {
+            names: options.names,
+            sample: options.sample,
+            seed: options.seed,
+            jobs: options.jobs,
+            quick: false,
         }),
         "takeover" => kill::measure_takeover(options.sample.unwrap_or(100), options.seed),
         "storm" => storm::run(&storm::Plan {

@@ -19,7 +19,7 @@ pub(super) const PAIRS: &[(&str, &str)] = &[
     ("shmdt-last-of-doomed", "sweep"),
     ("enrol", "fork"),
     ("semop-several-undo-again", "semop-several-in-file"),
-    ("semop-several", "semop-several-undo"),
+    ("semop-several", "semop-several"),
     ("setall", "semop-undo"),
     ("sem-exit-undo", "semop-undo-first"),
     ("semget-create-many", "sem-sweep"),
@@ -35,15 +35,6 @@ pub(super) const PAIRS: &[(&str, &str)] = &[
 
 /// Sleeps of the waiter after which nothing new happens: it would sleep, look whether the owner lives, and sleep again.
 const SLEEPS: u32 = 2;
-
-/// How far a waiter came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    OnItsWay,
-    Asleep,
-    /// It did not need the lock.
-    Over,
-}
 
 /// Kills of one pair.
 #[derive(Default)]
@@ -72,15 +63,19 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
         };
         // The waiter killed after each of its steps towards its second sleep; then not killed.
         let expected = alone(point, first, second)?;
-        if !waits(point, first, second).map_err(what)? {
+        let Some(steps) = steps_to_sleep(point, first, second).map_err(what)? else {
             continue;
+        };
+        let mut steps: Vec<u32> = (0..=steps).collect();
+        if let Some(sample) = sample {
+            steps = super::choose(steps, 2 * sample, seed);
         }
-        for step in 0.. {
+        for step in steps {
             let mut trial = Trial::begin(first, None)?;
             let mut owning = trial.ready();
             let mut waiting = trial.ready_as(second);
             point.reach(&mut owning, &mut trial).map_err(what)?;
-            let progress = wait_until(&mut waiting, &trial, step).map_err(what)?;
+            wait_until(&mut waiting, &trial, step).map_err(what)?;
             waiting.tracee.kill();
             kills.waiters += 1;
             if owning.tracee.run_to_mark() == Stop::Dead {
@@ -93,9 +88,6 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
             }
             if findings.view != expected {
                 return Err(what(format!("not [{expected}], but [{}]", findings.view)));
-            }
-            if progress != Progress::OnItsWay {
-                break;
             }
         }
         // The owner killed instead: the waiter recovers what it left, and does its own work.
@@ -118,13 +110,13 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
     Ok(kills)
 }
 
-/// Whether the other process needs a lock that the owner has at this point.
-fn waits(point: &Point, first: &Scenario, second: &Scenario) -> Result<bool, String> {
+/// How many steps the other process makes until it sleeps; `None` if it does not need a lock that the owner has.
+fn steps_to_sleep(point: &Point, first: &Scenario, second: &Scenario) -> Result<Option<u32>, String> {
     let mut trial = Trial::begin(first, None)?;
     let mut owning = trial.ready();
     let mut waiting = trial.ready_as(second);
     point.reach(&mut owning, &mut trial)?;
-    Ok(wait_until(&mut waiting, &trial, u32::MAX)? == Progress::Asleep)
+    wait_until(&mut waiting, &trial, u32::MAX)
 }
 
 /// The view after the owner's operation, the other process having died before its own.
@@ -138,9 +130,9 @@ fn alone(point: &Point, first: &Scenario, second: &Scenario) -> Result<String, S
     Ok(findings.view)
 }
 
-/// Steps a waiter through changes of the locks' words and sleeps until it has made `steps` of them; `false` once it has
-/// slept [`SLEEPS`] times.
-fn wait_until(waiting: &mut Doomed, trial: &Trial<'_>, steps: u32) -> Result<Progress, String> {
+/// Steps a waiter through changes of the locks' words and system calls until it has made `steps` of them, or slept
+/// [`SLEEPS`] times; returns how many it made, or `None` if its operation is over.
+fn wait_until(waiting: &mut Doomed, trial: &Trial<'_>, steps: u32) -> Result<Option<u32>, String> {
     let mut image = Image::new(trial.stage.place.path());
     let mut words = image.locks();
     let (mut done, mut sleeps) = (0, 0);
@@ -148,7 +140,7 @@ fn wait_until(waiting: &mut Doomed, trial: &Trial<'_>, steps: u32) -> Result<Pro
         let call = waiting.tracee.next_system_call();
         match waiting.tracee.step() {
             Stop::Step | Stop::Signal(_) => {}
-            Stop::Mark => return Ok(Progress::Over),
+            Stop::Mark => return Ok(None),
             stop => return Err(format!("{stop:?} while it should wait")),
         }
         let now = image.locks();
@@ -159,11 +151,11 @@ fn wait_until(waiting: &mut Doomed, trial: &Trial<'_>, steps: u32) -> Result<Pro
         if call == Some(libc::SYS_futex) {
             sleeps += 1;
             if sleeps == SLEEPS {
-                return Ok(Progress::Asleep);
+                return Ok(Some(done));
             }
         }
     }
-    Ok(Progress::OnItsWay)
+    Ok(Some(done))
 }
 
 /// The time from an owner's death to the end of the waiter's call, many times.

@@ -209,7 +209,7 @@ impl LockedSet<'_> {
     }
 
     /// What a semaphore's word should say about undo.
-    fn undo_flags(&self, number: u16) -> u64 {
+    pub(super) fn undo_flags(&self, number: u16) -> u64 {
         let mut flags = 0;
         self.for_each_undo(number, &mut |_, record| {
             flags |= record.flags();
