@@ -19,7 +19,7 @@ pub(super) const PAIRS: &[(&str, &str)] = &[
     ("shmdt-last-of-doomed", "sweep"),
     ("enrol", "fork"),
     ("semop-several-undo-again", "semop-several-in-file"),
-    ("semop-several", "semop-several"),
+    ("semop-several", "semop-undo"),
     ("setall", "semop-undo"),
     ("sem-exit-undo", "semop-undo-first"),
     ("semget-create-many", "sem-sweep"),
@@ -28,7 +28,7 @@ pub(super) const PAIRS: &[(&str, &str)] = &[
     ("msgsnd-growing", "msgrcv"),
     ("msgsnd-into-a-hole", "msgsnd"),
     ("msgrcv-in-the-middle", "msgrcv"),
-    ("msgget-create", "msg-sweep"),
+    ("msgget-create", "sem-sweep"),
     ("msg-rmid", "msgget-create"),
     ("msg-ipc-set", "msgget-create"),
 ];

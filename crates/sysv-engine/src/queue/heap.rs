@@ -208,8 +208,8 @@ impl<'g, G: Ground> Contents<'g, G> {
         let mut next = self.header().free_blocks[class].load(Relaxed);
         while let Some(position) = next.checked_sub(1) {
             let block = Block { position, units };
-            let Some(link) = self.link(block) else { return };
-            next = link.load(Relaxed);
+            let Some(address) = self.address(block) else { return };
+            next = self.link_at(address).load(Relaxed);
             if !each(block) {
                 return;
             }
