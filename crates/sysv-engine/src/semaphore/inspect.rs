@@ -107,7 +107,9 @@ impl Examination<'_, '_> {
                 true
             });
             if word.0 & flags != flags {
-                complain(format_args!("semaphore {number}: its word does not say who waits, or what undo will do"));
+                complain(format_args!(
+                    "semaphore {number}: its word does not say who waits, or what undo will do"
+                ));
             }
         }
     }
