@@ -12,6 +12,7 @@ need() { # program, package
 need perl perl
 need ipcs util-linux-extra # where lsipc and its kin have a package of their own
 need sysctl procps
+need tmux tmux
 need php php-cli
 need stress-ng stress-ng
 need fakeroot-sysv fakeroot

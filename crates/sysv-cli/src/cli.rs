@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::RUN_FAILED;
 use crate::{
-    bench, completions, create, demo, doctor, gc, limits, ls, namespace, read, rm, run, set, show, trace, who, write,
+    bench, completions, create, demo, doctor, gc, limits, ls, namespace, read, rm, run, set, show, top, trace, who, write,
 };
 
 const EXIT_STATUSES: &str = "\
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Trace(trace::Arguments),
     Ls(ls::Arguments),
     Show(show::Arguments),
+    Top(top::Arguments),
     Who(who::Arguments),
     Create(create::Arguments),
     Set(set::Arguments),

@@ -26,6 +26,7 @@ mod set;
 mod show;
 mod size;
 mod target;
+mod top;
 mod trace;
 mod users;
 mod who;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Trace(arguments) => return trace::trace(&arguments),
         Command::Ls(arguments) => ("ls", ls::ls(&arguments)),
         Command::Show(arguments) => ("show", show::show(&arguments)),
+        Command::Top(arguments) => ("top", top::top(&arguments)),
         Command::Who(arguments) => ("who", who::who(&arguments)),
         Command::Create(arguments) => ("create", create::create(&arguments)),
         Command::Set(arguments) => ("set", set::set(&arguments)),

@@ -5,7 +5,7 @@ mod sheet;
 
 use clap::Args;
 use serde::Serialize;
-use sysv::{Mechanism, MessageQueue, Namespace, Object, Segment, WaitingMessage};
+use sysv::{Mechanism, MessageQueue, Namespace, Object, ReportError, Segment, Snapshot, WaitingMessage};
 
 use crate::described::{Described, SCHEMA, place};
 use crate::failure::Failure;
@@ -71,14 +71,8 @@ pub(crate) struct Arguments {
 pub(crate) fn show(arguments: &Arguments) -> Result<(), Failure> {
     let namespace = arguments.target.namespace()?;
     let (snapshot, object) = arguments.which.find(&namespace)?;
-    let messages = match object.mechanism {
-        Mechanism::MessageQueue => {
-            let queue = MessageQueue::from_id(&namespace, object.id);
-            Some(queue.waiting_messages(arguments.messages))
-        }
-        _ => None,
-    };
     if arguments.json {
+        let messages = messages(&namespace, &object, arguments.messages);
         // Whoever may not look into a queue sees that it is there.
         let messages = messages.map(|messages| messages.map_or_else(|_| None, |m| Some(Message::all(&m))));
         return output::print_json(&Shown {
@@ -88,17 +82,33 @@ pub(crate) fn show(arguments: &Arguments) -> Result<(), Failure> {
             waiting_messages: messages.flatten(),
         });
     }
-    let mut text = sheet::sheet(&object, &snapshot) + &sheet::lists(&object);
-    match messages {
-        Some(Ok(messages)) => text += &sheet::messages(&object, &messages),
-        Some(Err(error)) => text += &format!("\n{error}\n"),
-        None => {}
-    }
-    text += &ls::unseen(&snapshot);
+    let mut text = page(&namespace, &snapshot, &object, arguments.messages);
     if arguments.hex {
         text += &format!("\n{}", view(arguments, &namespace, &object)?);
     }
     output::print(text)
+}
+
+/// Everything about an object of a snapshot, with at most so many messages.
+pub(crate) fn page(namespace: &Namespace, snapshot: &Snapshot, object: &Object, most: usize) -> String {
+    let messages = match messages(namespace, object, most) {
+        Some(Ok(messages)) => sheet::messages(object, &messages),
+        Some(Err(error)) => format!("\n{error}\n"),
+        None => String::new(),
+    };
+    [
+        sheet::sheet(object, snapshot),
+        sheet::lists(object),
+        messages,
+        ls::unseen(snapshot),
+    ]
+    .concat()
+}
+
+/// The messages that wait in it, if it is a queue.
+fn messages(namespace: &Namespace, object: &Object, most: usize) -> Option<Result<Vec<WaitingMessage>, ReportError>> {
+    let queue = MessageQueue::from_id(namespace, object.id);
+    (object.mechanism == Mechanism::MessageQueue).then(|| queue.waiting_messages(most))
 }
 
 /// The bytes that are asked for.

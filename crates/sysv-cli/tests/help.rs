@@ -12,6 +12,7 @@ const COMMANDS: [&str; 18] = [
     "trace",
     "ls",
     "show",
+    "top",
     "who",
     "create",
     "set",

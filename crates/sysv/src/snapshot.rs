@@ -49,6 +49,23 @@ pub struct Snapshot {
     pub unseen: usize,
 }
 
+impl Snapshot {
+    /// One of a facility that nobody has looked at yet.
+    ///
+    /// ```
+    /// let snapshot = sysv::Snapshot::empty(sysv::Location::Kernel);
+    /// assert!(snapshot.objects.is_empty());
+    /// ```
+    pub fn empty(location: Location) -> Snapshot {
+        Snapshot {
+            location,
+            taken_at: SystemTime::now(),
+            objects: Vec::new(),
+            unseen: 0,
+        }
+    }
+}
+
 impl Namespace {
     /// Every object of these mechanisms, whatever its permissions. What only dead processes held is gone from it.
     ///
@@ -64,12 +81,7 @@ impl Namespace {
     /// ```
     #[doc(alias = "ipcs")]
     pub fn snapshot(&self, of: &[Mechanism]) -> Result<Snapshot, ReportError> {
-        let mut snapshot = Snapshot {
-            location: self.location().clone(),
-            taken_at: SystemTime::now(),
-            objects: Vec::new(),
-            unseen: 0,
-        };
+        let mut snapshot = Snapshot::empty(self.location().clone());
         let taken = match self.backend() {
             Backend::Kernel => kernel::take(of, &mut snapshot),
             Backend::Engine(engine) => engine::take(engine, of, &mut snapshot),

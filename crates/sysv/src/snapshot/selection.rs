@@ -137,7 +137,13 @@ impl Order {
         "state",
     ];
 
-    const ALL: [Order; 9] = [
+    /// All of them, in the order of [`NAMES`](Order::NAMES).
+    ///
+    /// ```
+    /// use sysv::Order;
+    /// assert_eq!(Order::NAMES[3].parse(), Ok(Order::ALL[3]));
+    /// ```
+    pub const ALL: [Order; 9] = [
         Order::Mechanism,
         Order::Key,
         Order::Id,
