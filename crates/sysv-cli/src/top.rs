@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use signal_hook::consts::{SIGHUP, SIGTERM};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use signal_hook::consts::SIGTERM;
 use sysv::Order;
 
 use crate::duration::Span;
@@ -56,11 +58,9 @@ pub(crate) fn top(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     let mut app = App::new(arguments.target.namespace()?, arguments.kinds.wanted(), arguments.sort);
-    // The terminal is left as it was found, also then.
+    // The terminal is left as it was found, also then. SIGHUP ends us at once: there is no terminal any more.
     let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&ended))?;
-    }
+    signal_hook::flag::register(SIGTERM, Arc::clone(&ended))?;
     let mut terminal = ratatui::try_init()?;
     let result = show(&mut terminal, &mut app, arguments.interval.0, &ended);
     ratatui::restore();
@@ -77,13 +77,44 @@ fn show(terminal: &mut DefaultTerminal, app: &mut App, interval: Duration, ended
         }
         terminal.draw(|frame| draw::draw(frame, app))?;
         let patience = due.saturating_duration_since(Instant::now()).min(TICK);
-        if event::poll(patience)?
-            && let Event::Key(key) = event::read()?
-            && key.kind == KeyEventKind::Press
-            && keys::press(app, key)?.is_break()
-        {
-            return Ok(());
+        match typed(patience)? {
+            Input::Nothing => {}
+            Input::HungUp => return Ok(()),
+            Input::Something => {
+                while event::poll(Duration::ZERO)? {
+                    if let Event::Key(key) = event::read()?
+                        && key.kind == KeyEventKind::Press
+                        && keys::press(app, key)?.is_break()
+                    {
+                        return Ok(());
+                    }
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// What comes from the terminal.
+enum Input {
+    Nothing,
+    Something,
+    /// Nobody will ever type there again.
+    HungUp,
+}
+
+/// Waits for input. The terminal library would read the end of a terminal that is gone again and again, so that it is asked
+/// only if there is something to read.
+fn typed(patience: Duration) -> Result<Input, Failure> {
+    let terminal = stdin();
+    let mut fds = [PollFd::new(&terminal, PollFlags::IN)];
+    let timeout = Timespec::try_from(patience).ok();
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(0) => Ok(Input::Nothing),
+        // The terminal's size has changed, or it is time to end.
+        Err(Errno::INTR) => Ok(Input::Nothing),
+        Ok(_) if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => Ok(Input::HungUp),
+        Ok(_) => Ok(Input::Something),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -5,6 +5,7 @@ mod place;
 use std::process::{Command, Stdio};
 
 use place::{Place, Running, complains, wait_until};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use sysv::{Key, Message, MessageQueue, NewMessageQueue, NewSegment, Segment};
 
 /// A terminal of its own, with its own tmux server, gone when dropped.
@@ -15,6 +16,11 @@ struct Terminal {
 impl Terminal {
     /// `None`, with a message, where there is no tmux.
     fn open(place: &Place, size: (u16, u16), arguments: &str) -> Option<Terminal> {
+        Terminal::open_after(place, size, "", arguments)
+    }
+
+    /// The same after other commands of the shell.
+    fn open_after(place: &Place, size: (u16, u16), first: &str, arguments: &str) -> Option<Terminal> {
         let tmux = Command::new("tmux").arg("-V").stdout(Stdio::null()).status();
         if !tmux.is_ok_and(|status| status.success()) {
             eprintln!("skipped: no tmux(1)");
@@ -25,7 +31,7 @@ impl Terminal {
             socket: format!("sysv-test-{}", directory.rsplit('/').next().unwrap()),
         };
         let command = format!(
-            "SYSV_NAMESPACE={directory} {} top {arguments}; echo ended with $?; exec cat",
+            "{first}SYSV_NAMESPACE={directory} {} top {arguments}; echo ended with $?; exec cat",
             env!("CARGO_BIN_EXE_sysv")
         );
         let (width, height) = (size.0.to_string(), size.1.to_string());
@@ -64,6 +70,14 @@ impl Terminal {
 
     fn press(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// The process on it.
+    fn top(&self) -> Pid {
+        let pane = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+        let pane = pane.trim();
+        let children = std::fs::read_to_string(format!("/proc/{pane}/task/{pane}/children")).unwrap();
+        Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap()
     }
 
     /// The screen, once it holds this.
@@ -219,6 +233,21 @@ fn what_ends_it_leaves_the_terminal_as_it_was() {
     wait_until("the terminal echoes again", || {
         terminal.screen().matches("typed").count() == 2
     });
+}
+
+/// One that went on would spin for ever, reading the end of a terminal that is gone.
+#[test]
+fn it_ends_with_its_terminal_even_if_no_signal_says_so() {
+    let place = Place::new();
+    for ignoring in ["", "trap '' HUP; "] {
+        let Some(terminal) = Terminal::open_after(&place, (80, 24), ignoring, "") else {
+            return;
+        };
+        terminal.shows("q quit");
+        let top = terminal.top();
+        drop(terminal);
+        wait_until("it ends", || test_kill_process(top).is_err());
+    }
 }
 
 #[test]
