@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::RUN_FAILED;
 use crate::{
-    bench, completions, create, demo, doctor, gc, limits, ls, namespace, read, rm, run, set, show, top, trace, who, write,
+    bench, completions, create, demo, doctor, gc, limits, ls, namespace, read, rm, run, set, show, top, trace, who,
+    write,
 };
 
 const EXIT_STATUSES: &str = "\

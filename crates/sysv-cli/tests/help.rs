@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use place::{Place, complains, succeeds, sysv};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "run",
     "trace",
     "ls",
