@@ -246,7 +246,7 @@ pub(crate) struct SetHead {
     pub waiters: PoolHeader,
     /// Undo records.
     pub undos: PoolHeader,
-    /// The cells + 1 of the waiters who look for the dead on behalf of all; 0 for none.
+    /// The cells + 1 of the waiter who looks for the dead on behalf of all, and of its deputy; 0 for none.
     pub watchers: [AtomicU16; 2],
     /// Number of semaphores, in a set that stands in a file.
     pub nsems: AtomicU32,
@@ -344,6 +344,13 @@ pub(crate) const FINGERPRINT: u64 = {
         offset_of!(Table, sets),
         offset_of!(Table, queues),
         size_of::<SetSlot>(),
+        offset_of!(SetSlot, set),
+        offset_of!(SetHead, waiters),
+        offset_of!(SetHead, undos),
+        offset_of!(SetHead, watchers),
+        offset_of!(SetHead, nsems),
+        size_of::<SetHead>(),
+        size_of::<Semaphore>(),
         size_of::<QueueSlot>(),
         BUCKETS,
     ];
@@ -404,7 +411,7 @@ mod tests {
         documented!(QueueSlot: tally flags);
         documented!(Tally: capacity bytes messages sent_at received_at sender receiver);
         documented!(SetSlot: flags nsems set semaphores);
-        documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting waiters undos nsems);
+        documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting dirty waiters undos watchers nsems);
         documented!(Semaphore: word undos waiters next);
         documented!(AttachRecord: owner slot sequence flags address length segment_links process_links);
     }
