@@ -300,8 +300,12 @@ pub(super) fn reserve_undos(locked: &LockedSet<'_>, request: &Request<'_>) -> Re
     Ok(())
 }
 
-/// Watches a value for as long as that has lately been worth it; whether the operation looks possible.
+/// Watches a value for as long as that has lately been worth it; whether the operation looks possible. What is possible at
+/// once, as giving mostly is, says nothing about watching.
 fn is_possible_soon(set: &Set<'_>, operation: &Sembuf) -> bool {
+    if watch_value(set, operation, 1) {
+        return true;
+    }
     let patience = &set.member.patience;
     let possible = watch_value(set, operation, patience.looks());
     patience.learn(possible);
