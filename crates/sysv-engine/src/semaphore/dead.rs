@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::locked::{Denied, LockedSet};
 use super::memory::Set;
+use super::undo::UndoRecord;
 use super::waiters::{DONE, NOTIFIED, Operations};
 use super::word::Last;
 use super::{LockedSets, registry};
@@ -34,8 +35,12 @@ impl LockedSet<'_> {
                 }
             });
         }
+        let is_awaited = |record: &UndoRecord| {
+            let semaphore = self.set.semaphores.get(record.semaphore.load(Relaxed) as usize);
+            semaphore.is_some_and(|semaphore| semaphore.waiters.load(Relaxed) != 0)
+        };
         self.for_each_undo_of_all(&mut |record, owner| {
-            if record.adjustment() != 0 {
+            if record.adjustment() != 0 && is_awaited(record) {
                 ask(Some(owner));
             }
         });

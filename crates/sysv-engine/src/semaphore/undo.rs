@@ -173,6 +173,9 @@ impl LockedSet<'_> {
                 let at = self.set.layout().undos;
                 self.set.back(&pool.backed, index, at, size_of::<UndoRecord>(), UNDOS)?;
                 pool.high.store(index as u32 + 1, Relaxed);
+                if index == 0 {
+                    self.hasten_watchers();
+                }
                 index
             }
         };

@@ -1,8 +1,9 @@
 //! Who looks for the dead while all sleep.
 //!
-//! A killed process cannot wake those whom its undo lets go, nor finish what it had begun. Two waiters of a set *watch* on
-//! behalf of all: they sleep for short, and look. The others sleep long, so that idle waiting costs next to nothing however
-//! many wait. A watcher that goes on appoints another; one that is killed is replaced by its colleague.
+//! A killed process cannot wake those whom its undo lets go, nor finish what it had begun. One waiter of a set *watches* on
+//! behalf of all: it sleeps for short, and looks. A second is its deputy: it looks only when nobody has done so for a little
+//! longer than that. The others sleep long, so that idle waiting costs next to nothing however many wait. A watcher that
+//! goes on appoints another; one that is killed is replaced by its colleague.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::time::Duration;
@@ -15,33 +16,47 @@ use crate::lock::Tag;
 use crate::sys;
 use crate::table::Semaphore;
 
-/// How long the two watchers sleep where somebody may owe an undo.
-const WITH_UNDO: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(37)];
-/// The same where nobody owes anything: whoever should have woken a sleeper may have been killed before he could.
-const WITHOUT_UNDO: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(75)];
+/// Milliseconds since the last look after which the watcher, and after which its deputy, looks, where somebody may owe an
+/// undo: whom a death lets go goes on within 50, even if the watcher died with the other.
+const WITH_UNDO: [u64; 2] = [38, 45];
+/// The same where nobody ever owed anything: whoever should have woken a sleeper may have been killed before he could.
+const WITHOUT_UNDO: [u64; 2] = [150, 200];
 /// How long the others sleep.
 const LONG: Duration = Duration::from_secs(2);
 /// Milliseconds without a look after which somebody else looks: the watchers may have been stopped.
-const UNWATCHED: u64 = 300;
+const UNWATCHED: u64 = 400;
+
+/// How long watcher and deputy leave the set alone.
+fn distances(set: &Set<'_>) -> [u64; 2] {
+    if set.head.undos.high.load(Relaxed) > 0 {
+        WITH_UNDO
+    } else {
+        WITHOUT_UNDO
+    }
+}
+
+/// Whether a waiter is the watcher (0) or the deputy (1).
+fn place_of(set: &Set<'_>, first: usize) -> Option<usize> {
+    let own = first as u16 + 1;
+    set.head
+        .watchers
+        .iter()
+        .position(|watcher| watcher.load(Relaxed) == own)
+}
+
+/// Milliseconds since somebody looked.
+fn unwatched_for(set: &Set<'_>) -> u64 {
+    sys::monotonic_ms().wrapping_sub(set.head.looked_at.load(Relaxed))
+}
 
 /// How long a waiter sleeps before it looks, unless it is woken. Before it `has_slept` it watches in any case: in a busy set
 /// nobody waits for long, and nobody need be appointed.
 pub(super) fn nap(set: &Set<'_>, first: usize, has_slept: bool) -> Duration {
-    let naps = if set.head.undos.high.load(Relaxed) > 0 {
-        WITH_UNDO
-    } else {
-        WITHOUT_UNDO
-    };
-    let own = first as u16 + 1;
-    let watcher = set
-        .head
-        .watchers
-        .iter()
-        .position(|watcher| watcher.load(Relaxed) == own);
-    match watcher {
-        Some(place) => naps[place],
+    let distances = distances(set);
+    match place_of(set, first) {
+        Some(place) => Duration::from_millis(distances[place].saturating_sub(unwatched_for(set)).max(1)),
         None if has_slept => LONG,
-        None => naps[1],
+        None => Duration::from_millis(distances[1]),
     }
 }
 
@@ -50,10 +65,8 @@ const SMALL: usize = 64;
 
 /// Whether others have watched lately, so that this waiter need not.
 pub(super) fn is_watched(set: &Set<'_>, first: usize) -> bool {
-    let own = first as u16 + 1;
-    let looked = set.head.looked_at.load(Relaxed);
-    let watches = set.head.watchers.iter().any(|watcher| watcher.load(Relaxed) == own);
-    !watches && sys::monotonic_ms().wrapping_sub(looked) <= UNWATCHED
+    let bound = place_of(set, first).map_or(UNWATCHED, |place| distances(set)[place]);
+    unwatched_for(set) < bound
 }
 
 impl LockedSet<'_> {
@@ -75,8 +88,7 @@ impl LockedSet<'_> {
                 watches = true;
             }
         }
-        let looked = self.set.head.looked_at.load(Relaxed);
-        if watches || sys::monotonic_ms().wrapping_sub(looked) > UNWATCHED {
+        if watches || unwatched_for(self.set) >= UNWATCHED {
             let at_rest = self.is_at_rest();
             self.look_for_the_dead(at_rest);
             if !at_rest {
@@ -123,6 +135,13 @@ impl LockedSet<'_> {
             // It goes to sleep again at once, for shorter.
             self.wake(index);
         }
+    }
+
+    /// Somebody will owe an undo in a set where nobody ever did: from now on watchers look more often. Whoever sleeps may be one,
+    /// or about to be.
+    #[cold]
+    pub(super) fn hasten_watchers(&self) {
+        self.for_each_first_cell(&mut |index, _, _| self.wake(index));
     }
 
     /// A waiter goes on: if it watched, another does from now on.
