@@ -2,11 +2,15 @@
 
 mod place;
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use place::{Place, complains, succeeds, sysv};
 use serde_json::json;
-use sysv::{Id, Key, Mode, Namespace, NewSegment, Segment};
+use sysv::{
+    Id, Key, Message, MessageQueue, Mode, Namespace, NewMessageQueue, NewSegment, NewSemaphoreSet, Segment,
+    SemaphoreSet,
+};
 
 /// The identifier that `create` prints.
 fn create(place: &Place, arguments: &[&str]) -> Id {
@@ -335,7 +339,7 @@ fn namespaces_are_made_found_and_removed() {
 }
 
 #[test]
-fn another_users_segment_is_refused_by_name() {
+fn another_users_objects_are_refused_by_name() {
     if !place::am_root() {
         return;
     }
@@ -372,6 +376,27 @@ fn another_users_segment_is_refused_by_name() {
     assert!(complains(1, as_nobody(&["read", &id])).contains("permission denied to attach"));
     assert!(complains(1, as_nobody(&["limits", "shmmni=1"])).contains("only the namespace's owner can"));
     assert!(succeeds(as_nobody(&["ls"])).contains(&id));
+
+    let set = SemaphoreSet::create(&namespace, Key::new(9), NewSemaphoreSet::of(2))
+        .unwrap()
+        .id()
+        .to_string();
+    let queue = MessageQueue::create(&namespace, Key::new(9), NewMessageQueue::new()).unwrap();
+    queue.send(&Message::new(1, b"hidden")).unwrap();
+    let queue = queue.id().to_string();
+    let listing: serde_json::Value = serde_json::from_str(&succeeds(as_nobody(&["ls", "--json"]))).unwrap();
+    // That they are there is no secret; what is in them is.
+    assert!(listing["semaphores"][0]["semaphores"].is_null(), "{listing}");
+    assert_eq!(listing["queues"][0]["messages"], 1);
+    for (id, kind, name) in [(&set, "--semaphore", "semaphore set"), (&queue, "--queue", "queue")] {
+        let denied = complains(1, as_nobody(&["rm", id, kind]));
+        assert!(
+            denied.contains("permission denied to remove") && denied.contains(name),
+            "{denied}"
+        );
+    }
+    assert!(!succeeds(as_nobody(&["show", &queue, "--queue"])).contains("hidden"));
+    assert!(complains(1, as_nobody(&["read", &queue, "--queue"])).contains("permission denied"));
     Namespace::remove(&directory).unwrap();
 }
 
@@ -386,6 +411,9 @@ fn a_reader_that_has_had_enough_ends_the_output_quietly() {
         &["show", &id],
         &["limits"],
         &["namespace", "path"],
+        &["who", &std::process::id().to_string()],
+        &["doctor"],
+        &["completions", "bash"],
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -401,6 +429,37 @@ fn a_reader_that_has_had_enough_ends_the_output_quietly() {
             "{arguments:?}: {output:?}"
         );
     }
+}
+
+/// At a terminal, what is in use is asked about: script(1) gives the command one, and passes the answer on.
+#[test]
+fn a_question_is_asked_before_what_is_in_use_is_removed() {
+    let place = Place::new();
+    let segment = Segment::create(&place.namespace, Key::new(7), NewSegment::of_size(10)).unwrap();
+    let _memory = segment.attach().unwrap();
+    let answered = |answer: &str| {
+        let line = format!("{} rm --key 7", env!("CARGO_BIN_EXE_sysv"));
+        let mut command = Command::new("script");
+        command
+            .args(["-qec", &line, "/dev/null"])
+            .env("SYSV_NAMESPACE", place.directory());
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        child.map(|mut child| {
+            child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        })
+    };
+    let Ok((status, said)) = answered("n\n") else {
+        eprintln!("skipped: no script(1)");
+        return;
+    };
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("remove it? [y/N]") && said.contains("is kept"), "{said}");
+    assert_eq!(segment.stat().unwrap().key, Key::new(7));
+    let (status, said) = answered("y\n").unwrap();
+    assert!(status == Some(0) && said.contains("removed segment"), "{said}");
+    assert!(Segment::open(&place.namespace, Key::new(7)).is_err());
 }
 
 #[test]
