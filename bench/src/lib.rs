@@ -1,6 +1,6 @@
 //! Every operation on the kernel's facility and on ours, and on their rivals, in turns in one run.
 //!
-//! A [`Contest`](contest::Contest) is one case and its contestants, most of them [worker](worker) processes: the same
+//! A [`Contest`](contest::Contest) is one case and its contestants, most of them [worker] processes: the same
 //! program started once on the kernel and once under `libsysv.so`, calling the C library as any program does. They take
 //! turns, round by round, so that what drifts with the machine falls out of the ratio. Sections of contests become
 //! [`Results`](results::Results), which are kept as JSON and told as tables and plots.

@@ -9,7 +9,7 @@
 //! Steps name things by small numbers that are taken modulo what exists, so that a case stays playable
 //! when steps are left out. A case that finds a difference is shrunk that way and written down as text.
 //!
-//! That is the play about segments ([`Memory`]); [`waiting`] tells of the one about semaphore sets and message queues.
+//! That is the play about segments ([`Memory`]); `waiting` tells of the one about semaphore sets and message queues.
 
 mod action;
 mod audit;

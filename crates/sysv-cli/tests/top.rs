@@ -217,15 +217,7 @@ fn what_ends_it_leaves_the_terminal_as_it_was() {
         return;
     };
     terminal.shows("q quit");
-    let pane: u32 = terminal
-        .tmux(&["list-panes", "-F", "#{pane_pid}"])
-        .trim()
-        .parse()
-        .unwrap();
-    let children = std::fs::read_to_string(format!("/proc/{pane}/task/{pane}/children")).unwrap();
-    let top = children.split_whitespace().next().unwrap().parse().unwrap();
-    let top = rustix::process::Pid::from_raw(top).unwrap();
-    rustix::process::kill_process(top, rustix::process::Signal::TERM).unwrap();
+    kill_process(terminal.top(), Signal::TERM).unwrap();
     let screen = terminal.shows("ended with 0");
     assert!(!screen.contains("sorted by"), "{screen}");
     terminal.press(&["typed", "Enter"]);
