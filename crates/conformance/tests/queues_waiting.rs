@@ -28,6 +28,7 @@ conformance::on_both_queue_facilities! {
     a_killed_receiver_takes_nothing,
     a_killed_sender_sends_nothing,
     a_killed_waiter_does_not_hold_up_the_next,
+    what_a_dead_receiver_was_given_goes_to_the_next,
     many_turns_between_two_processes,
     a_stream_from_several_to_several_arrives_complete,
 }
@@ -383,4 +384,19 @@ fn a_stream_from_several_to_several_arrives_complete(subject: &QueueSubject) {
     assert_eq!(all.len(), 3 * EACH as usize, "after {:?}", start.elapsed());
     assert_eq!(queue.fill(), (0, 0));
     receivers.into_iter().for_each(Child::finish);
+}
+
+fn what_a_dead_receiver_was_given_goes_to_the_next(subject: &QueueSubject) {
+    let queue = subject.queue();
+    for _ in 0..5 {
+        let [mut first, mut second, mut third] = [100, 1, 0].map(|size| receiver(&queue, size, 0, 0));
+        first.kill();
+        queue.send(1, b"x").unwrap();
+        assert_eq!(second.receive::<Received>(), Ok((1, b"x".to_vec())));
+        // It waits for another: this one was not too big for it, but somebody else's.
+        queue.send(1, b"").unwrap();
+        assert_eq!(third.receive::<Received>(), Ok((1, Vec::new())));
+        second.finish();
+        third.finish();
+    }
 }

@@ -2,7 +2,7 @@
 
 use conformance::semaphores::{Set, Sets, sembuf};
 use conformance::{Child, Subject, User};
-use sysv_engine::abi::{IPC_CREAT, IPC_NOWAIT, SEM_UNDO};
+use sysv_engine::abi::{IPC_CREAT, IPC_NOWAIT, IPC_PRIVATE, SEM_UNDO};
 use sysv_engine::{Asked, Errno, PermChange, Result, StatBy};
 
 conformance::on_each_shared_facility! {
@@ -14,6 +14,7 @@ conformance::on_each_shared_facility! {
     a_reader_waits_for_zero,
     a_change_of_mode_counts_at_once,
     root_removes_what_others_wait_for,
+    a_mode_may_keep_the_owner_out_from_the_start,
 }
 
 /// What a user may: read a value, add, wait for zero, set a value, read the structure.
@@ -183,4 +184,24 @@ fn root_removes_what_others_wait_for(subject: &Subject) {
     }
     sets.sem_remove(id).unwrap();
     assert_eq!(bob.receive::<Result<()>>(), Err(Errno::EIDRM));
+}
+
+fn a_mode_may_keep_the_owner_out_from_the_start(subject: &Subject) {
+    for nsems in [1, 30] {
+        let made: Result<(i32, Result<()>)> = Child::compute_as(User::BOB, subject, || {
+            let sets = Sets::of(subject);
+            let id = sets.semget(IPC_PRIVATE, nsems, 0o006)?;
+            let denied = sets.semop(id, &[sembuf(0, 1, 0)], None);
+            Ok((id, denied))
+        });
+        let (id, denied) = made.expect("semget asks nothing of its own mode");
+        assert_eq!(denied, Err(Errno::EACCES));
+        let sets = Sets::of(subject);
+        let carols = Child::compute_as(User::CAROL, subject, || {
+            Sets::of(subject).semop(id, &[sembuf(0, 1, 0)], None)
+        });
+        assert_eq!(carols, Ok(()));
+        assert_eq!(sets.sem_ask(id, 0, Asked::Value), Ok(1));
+        sets.sem_remove(id).unwrap();
+    }
 }

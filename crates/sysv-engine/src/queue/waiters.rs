@@ -270,18 +270,31 @@ impl<'g, G: Ground> Contents<'g, G> {
         arrivals.store(arrivals.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// Puts what a waiter was given back into the queue, at its place, and strikes the waiter.
+    /// Strikes a waiter; what it was given goes to the next who waits for it, or back into the queue, at its place.
     ///
     /// # Errors
     /// `ENOMEM`: the next holder of the lock does it.
     #[cold]
     pub(crate) fn return_grant(&self, number: u32) -> Result<()> {
         self.header().dirty.store(1, Relaxed);
-        self.delist(number);
+        self.pass_on(number);
         self.rebuild_order()?;
         self.header().dirty.store(0, Relaxed);
         self.rouse_all();
         Ok(())
+    }
+
+    /// Strikes a waiter and offers what it was given to the others, first come first: if they only looked for themselves, the
+    /// first to look would be told of a message that is another's. The order is to be made anew, and all are to be roused.
+    fn pass_on(&self, number: u32) {
+        let Some(waiter) = self.waiter(number) else { return };
+        let returned = self
+            .granted(waiter)
+            .map(|message| (waiter.grant.load(Relaxed) - 1, message.kind, message.len));
+        self.delist(number);
+        if let Some((envelope, kind, len)) = returned {
+            self.offer(envelope, kind, len, &mut Wakes::default());
+        }
     }
 
     /// Strikes those of the waiters given who are dead, and returns what they were given.
@@ -320,7 +333,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             if waiter.state.load(Relaxed) == GRANTED && dead() {
                 self.header().dirty.store(1, Relaxed);
                 any = true;
-                self.delist(number);
+                self.pass_on(number);
             }
         }
         if any {

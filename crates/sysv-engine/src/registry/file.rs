@@ -10,12 +10,13 @@ use crate::namespace;
 use crate::sys::{self, Fd};
 
 /// Makes the file of a new object in a namespace for several users: it must belong to the creator from the start.
-pub(crate) fn make_exclusively<S: Mechanism>(member: &Member, slot: &S, id: i32) -> Result<()> {
+pub(crate) fn make_exclusively<S: Mechanism>(member: &Member, slot: &S, id: i32) -> Result<Fd> {
     slot.flags().fetch_or(BACKING, Relaxed);
     let file = member.with_object_path(S::DIRECTORY, id, |path| {
         sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
     })?;
-    give_form(&file, slot)
+    give_form(&file, slot)?;
+    Ok(file)
 }
 
 /// Opens the file, and makes it first if the object has none yet.

@@ -107,14 +107,17 @@ impl Wanted {
             phase: Phase::Making,
             ..slot.head.state()
         };
+        // By the file as it was made: its mode may keep its owner from opening it again.
         let made = if inline {
-            Ok(())
-        } else if member.is_shared() {
-            file::make_exclusively(member, slot, new.id)
+            begin(&Set::inline(member, new.number, slot, state.sequence), self.nsems)
         } else {
-            file::open(member, slot, new.id, false).map(drop)
+            let file = if member.is_shared() {
+                file::make_exclusively(member, slot, new.id)
+            } else {
+                file::open(member, slot, new.id, false)
+            };
+            file.and_then(|file| begin(&Set::in_file(member, new.number, slot, state, &file)?, self.nsems))
         };
-        let made = made.and_then(|()| begin(&Set::visit(member, new.number, slot, state)?, self.nsems));
         if let Err(errno) = made {
             locked.abandon(&new);
             return Err(errno_of_new_file(errno));

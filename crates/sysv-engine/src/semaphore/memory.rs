@@ -17,7 +17,7 @@ use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
 use crate::member::{Member, Private};
 use crate::registry::{BACKED, Phase, State, file};
-use crate::sys;
+use crate::sys::{self, Fd};
 use crate::table::{INLINE_SEMAPHORES, SETS, Semaphore, SetHead, SetSlot};
 use crate::usercopy;
 
@@ -320,9 +320,31 @@ impl<'m> Set<'m> {
             return Ok(set);
         }
         let mapped = open_and_map(member, number, slot, state)?;
+        Ok(Set::mapped_for_now(member, number, slot, state, mapped))
+    }
+
+    /// The set in a file that is open, by a mapping for now.
+    pub(super) fn in_file(
+        member: &'m Member,
+        number: usize,
+        slot: &'m SetSlot,
+        state: State,
+        file: &Fd,
+    ) -> Result<Set<'m>> {
+        let mapped = map_file(member, file, slot, false)?;
+        Ok(Set::mapped_for_now(member, number, slot, state, mapped))
+    }
+
+    fn mapped_for_now(
+        member: &'m Member,
+        number: usize,
+        slot: &'m SetSlot,
+        state: State,
+        mapped: MappedFile,
+    ) -> Set<'m> {
         let hold = Hold::Own(mapped.base & !1, mapped.length);
         // SAFETY: just mapped; `hold` unmaps it.
-        Ok(unsafe { Set::over(member, number, slot, state.sequence, mapped, hold) })
+        unsafe { Set::over(member, number, slot, state.sequence, mapped, hold) }
     }
 
     #[cold]
@@ -478,16 +500,21 @@ fn open_and_map(member: &Member, number: usize, slot: &SetSlot, state: State) ->
         Err(Errno::EACCES) => (file::open(member, slot, id, true).map_err(gone)?, true),
         other => (other.map_err(gone)?, false),
     };
+    map_file(member, &file, slot, read_only)
+}
+
+/// Maps a set's file.
+fn map_file(member: &Member, file: &Fd, slot: &SetSlot, read_only: bool) -> Result<MappedFile> {
     // A file that says nothing is new, or holds records only.
     let mut word = [0u8; 4];
-    let read = sys::pread(&file, &mut word, offset_of!(SetHead, nsems) as u64).map_err(gone)?;
+    let read = sys::pread(file, &mut word, offset_of!(SetHead, nsems) as u64).map_err(|_| Errno::ENOMEM)?;
     let nsems = match u32::from_le_bytes(word) {
         0 => slot.nsems.load(Relaxed),
         nsems => nsems,
     };
     let nsems = (nsems as usize).min(MOST_SEMAPHORES);
     let length = layout(nsems).length;
-    if read < word.len() || (sys::fstat(&file).map_err(gone)?.st_size as usize) < length {
+    if read < word.len() || (sys::fstat(file).map_err(|_| Errno::ENOMEM)?.st_size as usize) < length {
         return Err(Errno::EIDRM);
     }
     let write = if read_only { 0 } else { libc::PROT_WRITE };
