@@ -1,7 +1,7 @@
 //! The order in which messages arrived, as an array that is searched from its start.
 //!
-//! A message taken from the middle leaves a hole; holes at both ends go at once, the others when the array is full. The array is
-//! derived from the envelopes' sequence numbers.
+//! A message taken from the middle leaves a hole; holes at both ends go at once, the others when there are more of them than
+//! messages, or the array is full. The array is derived from the envelopes' sequence numbers.
 
 #![allow(unsafe_code)]
 
@@ -18,6 +18,8 @@ use crate::errno::{Errno, Result};
 const FIRST_CAPACITY: usize = PAGE_SIZE / size_of::<OrderEntry>();
 /// Entries that lead nowhere, in one search, before the order is made anew.
 const MOST_STRUCK: usize = 64;
+/// Holes that a search may pass, where there are not more messages than that.
+const MOST_HOLES: usize = 64;
 /// No queue has more messages.
 const LARGEST_CAPACITY: usize = 1 << 30;
 
@@ -163,6 +165,9 @@ impl<'g, G: Ground> Contents<'g, G> {
                 tail -= 1;
             }
             header.order_tail.store(tail as u32, Relaxed);
+        } else if (tail - head).saturating_sub(live as usize) > MOST_HOLES.max(live as usize) {
+            // Paid for by as many receipts, so that nobody searches a long row of holes each time.
+            self.close_holes(order);
         }
     }
 
