@@ -301,13 +301,11 @@ pub(super) fn reserve_undos(locked: &LockedSet<'_>, request: &Request<'_>) -> Re
 }
 
 /// Watches a value for as long as that has lately been worth it; whether the operation looks possible. What is possible at
-/// once, as giving mostly is, speaks for watching too: whoever is served answers soon. It does not where this process and
-/// those that it waits for share a processor.
+/// once, as giving mostly is, speaks for watching too: whoever is served answers soon. Known gap: it does not where both
+/// share a processor, and nothing here tells.
 fn is_possible_soon(set: &Set<'_>, operation: &Sembuf) -> bool {
     if watch_value(set, operation, 1) {
-        if sys::has_processors() {
-            set.member.patience.learn(true);
-        }
+        set.member.patience.learn(true);
         return true;
     }
     let patience = &set.member.patience;
