@@ -185,6 +185,10 @@ impl<'s, M: Matter> Campaign<'s, M> {
     /// What to tell of a difference; a case that shows it again is shrunk and kept.
     fn report(&self, seed: u64, case: &Case<M::Action>, finding: &Finding) -> String {
         let whole = format!("SYSV_DIFFERENTIAL_SEED={seed} plays the whole case first");
+        trial::note(&format!(
+            "seed {seed}, after step {}: {}; shrinking",
+            finding.step, finding.what
+        ));
         let shrunk = shrink(case, SHRINKING, |case| self.play(case).is_err());
         let Err(again) = self.play(&shrunk) else {
             return format!(
