@@ -21,8 +21,8 @@ pub struct Effort {
 impl Effort {
     /// For the report.
     pub const FULL: Effort = Effort {
-        rounds: 21,
-        turn_ns: 6_000_000,
+        rounds: 15,
+        turn_ns: 5_000_000,
         latency_rounds: 5,
     };
     /// For an operator who waits.
