@@ -25,7 +25,7 @@ mod removal;
 
 pub(crate) use creation::errno_of_new_file;
 pub(crate) use locked::Locked;
-pub(crate) use mechanism::{BACKED, BACKING, FILE_LAGS, Mechanism, Slot};
+pub(crate) use mechanism::{BACKED, BACKING, Mechanism, Slot};
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64};

@@ -191,7 +191,7 @@ pub(crate) struct SegmentSlot {
     pub dtime: AtomicI64,
     /// Who attached or detached last.
     pub last: AtomicU64,
-    /// `BACKING`, `BACKED`, `NORESERVE`: see [`crate::segment`].
+    /// `BACKING`, `BACKED`, `NORESERVE`: see [`crate::registry`] and [`crate::segment`].
     pub flags: AtomicU32,
     /// First attach record + 1 (derived).
     pub attachments: AtomicU32,
@@ -206,7 +206,7 @@ pub(crate) const INLINE_SEMAPHORES: usize = 16;
 #[repr(C, align(512))]
 pub(crate) struct SetSlot {
     pub head: ObjectHead,
-    /// `BACKING`, `BACKED`, `FILE_LAGS`, and [`crate::semaphore`]'s.
+    /// `BACKING`, `BACKED`, and [`crate::semaphore`]'s.
     pub flags: AtomicU32,
     /// Number of semaphores.
     pub nsems: AtomicU32,
@@ -272,7 +272,7 @@ pub(crate) struct QueueSlot {
     pub head: ObjectHead,
     /// Capacity, counters and times.
     pub tally: Tally,
-    /// `BACKING`, `BACKED`, `FILE_LAGS`: see [`crate::registry`].
+    /// `BACKING`, `BACKED`: see [`crate::registry`].
     pub flags: AtomicU32,
     _pad: [AtomicU32; 15],
 }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{BACKED, BACKING, FILE_LAGS, Locked, Mechanism, State};
+use super::{BACKED, BACKING, Locked, Mechanism, State};
 use crate::errno::{Errno, Result};
 use crate::file_access;
 use crate::member::Member;
@@ -75,13 +75,9 @@ impl<S: Mechanism> Locked<'_, S> {
         let owner = slot.head().ownership();
         let mode = S::file_mode(owner.mode);
         let id = self.registry().id(number, state);
-        let matched = self
+        // What this process may not change lags behind until an `IPC_SET` of the file's owner or of root.
+        let _ = self
             .member
             .with_object_path(S::DIRECTORY, id, |path| file_access::apply(path, &owner, mode));
-        if matched.is_ok() {
-            slot.flags().fetch_and(!FILE_LAGS, Relaxed);
-        } else {
-            slot.flags().fetch_or(FILE_LAGS, Relaxed);
-        }
     }
 }

@@ -9,8 +9,6 @@ use crate::table::{ObjectHead, Table};
 pub(crate) const BACKING: u32 = 1;
 /// Flag of an object: its file exists, with its full length and its permissions.
 pub(crate) const BACKED: u32 = 2;
-/// Flag of an object: an `IPC_SET` changed owner or mode, but the file's could not be changed; its owner's next call does it.
-pub(crate) const FILE_LAGS: u32 = 4;
 
 /// An array element that begins with an [`ObjectHead`].
 pub(crate) trait Slot {
@@ -27,7 +25,7 @@ pub(crate) trait Mechanism: Slot + Sized + 'static {
     /// The mechanism's registry in the table.
     fn registry(table: &Table) -> Registry<'_, Self>;
 
-    /// [`BACKING`], [`BACKED`], [`FILE_LAGS`] and, from bit 8 on, the mechanism's own.
+    /// [`BACKING`], [`BACKED`] and, from bit 8 on, the mechanism's own.
     fn flags(&self) -> &AtomicU32;
 
     /// The length of the object's file.
