@@ -5,9 +5,9 @@
 use std::ffi::CString;
 use std::os::unix::fs::FileExt;
 
-use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE, SEM_UNDO, Sembuf};
+use sysv_engine::abi::{IPC_CREAT, IPC_NOWAIT, IPC_PRIVATE, MSG_COPY, SEM_UNDO, Sembuf};
 use sysv_engine::inspect::{self, LAYOUT};
-use sysv_engine::{Asked, Engine, Join, Segments, Semaphores, StatBy};
+use sysv_engine::{Asked, Engine, Join, Queues, Segments, Semaphores, StatBy};
 
 /// A namespace of the test's own, removed at its end. A test that hangs is ended by the alarm.
 struct Place(String);
@@ -259,4 +259,165 @@ fn a_marked_record_that_nobody_has_is_freed() {
     let mut complaints = Vec::new();
     inspect::examine(&engine, &mut |complaint| complaints.push(complaint.to_string()));
     assert_eq!(complaints, [""; 0]);
+}
+
+/// A process that is dead, and was a member: the word by which locks name it.
+fn somebody_dead(engine: &Engine) -> u32 {
+    let mut ends = [0; 2];
+    let mut tag = 0u32;
+    // SAFETY: two descriptors are written, then a word and a status. The child only calls the engine, and never returns.
+    unsafe {
+        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+        let child = libc::fork();
+        if child == 0 {
+            // The first call enrols it.
+            let _ = engine.shm_usage();
+            let own = inspect::own_tag(engine);
+            libc::write(ends[1], (&raw const own).cast(), 4);
+            libc::raise(libc::SIGKILL);
+        }
+        assert_eq!(libc::read(ends[0], (&raw mut tag).cast(), 4), 4);
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+        libc::close(ends[0]);
+        libc::close(ends[1]);
+    }
+    assert_ne!(tag, inspect::own_tag(engine));
+    tag
+}
+
+/// The registry of sets (1) or of queues (2) as a member leaves it that is killed with the registry's lock.
+fn killed_in_the_registry(place: &Place, engine: &Engine, registry: usize) {
+    let lock = LAYOUT.segments_lock - LAYOUT.registries[0].header.0;
+    place.lie(LAYOUT.registries[registry].header.0 + lock, somebody_dead(engine));
+}
+
+/// A set with a file, and a queue with one.
+fn set_and_queue(engine: &Engine) -> [i32; 2] {
+    let set = engine.semget(IPC_PRIVATE, 300, 0o600).unwrap();
+    let up = Sembuf {
+        num: 0,
+        op: 1,
+        flg: SEM_UNDO as i16,
+    };
+    engine.semop(set, &[up], None).unwrap();
+    let queue = engine.msgget(IPC_PRIVATE, 0o600).unwrap();
+    send(engine, queue, 1);
+    [set, queue]
+}
+
+/// A message of one word.
+#[repr(C)]
+struct Message {
+    kind: i64,
+    word: u64,
+}
+
+fn send(engine: &Engine, queue: i32, kind: i64) {
+    let message = Message { kind, word: 0 };
+    // SAFETY: the message has a word.
+    unsafe { engine.msgsnd(queue, (&raw const message) as usize, 8, IPC_NOWAIT) }.unwrap();
+}
+
+/// `msgrcv` of what comes first or, with `MSG_COPY`, of what stands first: the type.
+fn receive(engine: &Engine, queue: i32, flags: i32) -> sysv_engine::Result<i64> {
+    let mut message = Message { kind: 0, word: 0 };
+    // SAFETY: there is room for a word.
+    unsafe { engine.msgrcv(queue, (&raw mut message) as usize, 8, 0, flags) }.map(|_| message.kind)
+}
+
+/// Kill points found it: the sweep settled what the dead had left in sets and queues, but not in the making and removing of
+/// them. A set or a queue that a process had half removed when it was killed stayed, with its file, until somebody made or
+/// removed another one.
+#[test]
+fn the_sweep_removes_what_was_half_removed() {
+    let place = Place::new("half-removed");
+    let engine = place.join();
+    let ids = set_and_queue(&engine);
+    for (registry, (id, directory)) in [1, 2].into_iter().zip(ids.into_iter().zip(["sem", "msg"])) {
+        let file = format!("{}/{directory}/{id}", place.0);
+        assert!(std::fs::exists(&file).unwrap());
+        // The first word of a slot: the phase in its low byte, of which 4 stands for an object that is being removed.
+        let slots = LAYOUT.registries[registry].slots;
+        let sequence = id as u32 / 32768;
+        place.lie(slots.0 + (id as usize % 32768) * slots.1, sequence << 8 | 4);
+        killed_in_the_registry(&place, &engine, registry);
+        engine.sweep().unwrap();
+        assert!(!std::fs::exists(&file).unwrap(), "{file} is left");
+    }
+    let mut complaints = Vec::new();
+    inspect::examine(&engine, &mut |complaint| complaints.push(complaint.to_string()));
+    assert_eq!(complaints, [""; 0]);
+}
+
+/// Kill points found it: the lists and counts of sets and queues were read without the registry's lock, so that after the
+/// death of its owner they lacked an object that could be used by its identifier, until somebody made or removed another one.
+#[test]
+fn lists_are_right_after_the_death_of_the_registry_locks_owner() {
+    let place = Place::new("lists");
+    let engine = place.join();
+    let ids = set_and_queue(&engine);
+    // As if it had been killed after the store that publishes the object, and before those that are derived from it.
+    let unpublish = |registry: usize| {
+        let places = LAYOUT.registries[registry];
+        let number = ids[registry - 1] as usize % 32768;
+        place.lie(places.index.0 + number / 32 * 4, 0);
+        // The number of objects follows the lock.
+        place.lie(places.header.0 + 4, 0);
+        killed_in_the_registry(&place, &engine, registry);
+    };
+    let mut listed = Vec::new();
+    unpublish(1);
+    engine.sets(&mut |set| listed.push(set.id)).unwrap();
+    unpublish(2);
+    engine.queues(&mut |queue| listed.push(queue.id)).unwrap();
+    assert_eq!(listed, ids);
+    unpublish(1);
+    assert_eq!(engine.sem_usage().unwrap().1.semusz, 1);
+    unpublish(2);
+    assert_eq!(engine.msg_usage().unwrap().1.msgpool, 1);
+}
+
+/// Kill points found it: a message that had been handed to a waiting receiver, which was killed before it ran again, was
+/// missing from `IPC_STAT` and for `MSG_COPY`, until somebody's `msgrcv` found nothing else.
+#[test]
+fn a_message_handed_to_a_receiver_that_died_is_in_the_queue() {
+    let place = Place::new("handed");
+    let engine = place.join();
+    let queue = engine.msgget(IPC_PRIVATE, 0o600).unwrap();
+    let hand_to_a_dying_receiver = |kind: i64| {
+        // SAFETY: the child only calls the engine, and never returns.
+        let child = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                let _ = receive(&engine, queue, 0);
+                libc::_exit(1);
+            }
+            child
+        };
+        let waits = || {
+            let mut waits = false;
+            engine.queue_waiters(queue, &mut |_| waits = true).unwrap();
+            waits
+        };
+        while !waits() {
+            std::thread::yield_now();
+        }
+        // SAFETY: our own child; the status is written.
+        unsafe {
+            let mut status = 0;
+            libc::kill(child, libc::SIGSTOP);
+            libc::waitpid(child, &raw mut status, libc::WUNTRACED);
+            assert!(libc::WIFSTOPPED(status));
+            send(&engine, queue, kind);
+            libc::kill(child, libc::SIGKILL);
+            libc::waitpid(child, &raw mut status, 0);
+            assert!(libc::WIFSIGNALED(status));
+        }
+    };
+    hand_to_a_dying_receiver(7);
+    assert_eq!(engine.msg_stat(queue, StatBy::Id).unwrap().1.qnum, 1);
+    assert_eq!(receive(&engine, queue, IPC_NOWAIT), Ok(7));
+    hand_to_a_dying_receiver(8);
+    assert_eq!(receive(&engine, queue, MSG_COPY | IPC_NOWAIT), Ok(8));
+    assert_eq!(receive(&engine, queue, IPC_NOWAIT), Ok(8));
 }
