@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub jobs: usize,
     /// Without the operations that take hundreds of thousands of instructions more than once.
     pub quick: bool,
+    /// At most so many operations, chosen by the seed; all if `None`.
+    pub operations: Option<usize>,
 }
 
 /// Figures of one operation or of all.
@@ -46,7 +48,11 @@ pub(crate) fn run(plan: &Plan) -> bool {
         let named = plan.names.is_empty() || plan.names.iter().any(|name| name == s.name);
         named && !(plan.quick && s.takes_long)
     };
-    let queue: Vec<&Scenario> = all().filter(wanted).collect();
+    let mut queue: Vec<&Scenario> = all().filter(wanted).collect();
+    let mut random = Random::new(plan.seed);
+    while plan.operations.is_some_and(|most| queue.len() > most) {
+        queue.remove(random.below(queue.len() as u64) as usize);
+    }
     if queue.is_empty() {
         eprintln!("no such operation; there are:");
         all().for_each(|scenario| eprintln!("  {}", scenario.name));

@@ -14,7 +14,7 @@ mod storm;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: endurance kill-points [--sample POINTS] [--seed SEED] [--jobs N] [--quick] [OPERATION…]
+usage: endurance kill-points [--sample POINTS] [--seed SEED] [--jobs N] [--quick] [--operations N] [OPERATION…]
        endurance lies [--images IMAGES] [--seed SEED] [--jobs N] [--liar] [segments|sets|queues…]
        endurance lies IMAGE-FILE…
        endurance pairs [--sample POINTS] [--seed SEED] [--jobs N] [OPERATION…]
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         seed: random::Random::fresh_seed(),
         jobs: 2,
         quick: false,
+        operations: None,
         images: 1_000_000,
         seconds: 60,
         workers: 16,
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         let mut number = || args.next().and_then(|text| parse(&text));
         let known = match arg.as_str() {
             "--sample" => number().map(|n| options.sample = Some(n as usize)),
+            "--operations" => number().map(|n| options.operations = Some(n.max(1) as usize)),
             "--seed" => number().map(|n| options.seed = n),
             "--seconds" => number().map(|n| options.seconds = n),
             "--workers" => number().map(|n| options.workers = n.max(1) as usize),
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
             seed: options.seed,
             jobs: options.jobs,
             quick: options.quick,
+            operations: options.operations,
         }),
         "pairs" => kill::run_pairs(&kill::Plan {
             names: options.names,
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
             seed: options.seed,
             jobs: options.jobs,
             quick: false,
+            operations: None,
         }),
         "takeover" => kill::measure_takeover(options.sample.unwrap_or(100), options.seed),
         "storm" => storm::run(&storm::Plan {
@@ -109,6 +113,7 @@ struct Options {
     seed: u64,
     jobs: usize,
     quick: bool,
+    operations: Option<usize>,
     images: u64,
     seconds: u64,
     workers: usize,

@@ -232,7 +232,7 @@ impl<G: Ground> Contents<'_, G> {
         let mut live = 0;
         self.for_each_in_use(&mut |_, envelope| {
             let units = envelope.units.load(Relaxed);
-            live += units;
+            live = u32::saturating_add(live, units);
             let _ = blocks.push((envelope.position.load(Relaxed), units));
         });
         let mut most = 1 << 20;
@@ -245,13 +245,17 @@ impl<G: Ground> Contents<'_, G> {
         }
         blocks.as_mut_slice().sort_unstable();
         let blocks = blocks.as_slice();
-        if blocks.windows(2).any(|pair| pair[0].0 + pair[0].1 > pair[1].0) {
+        if blocks
+            .windows(2)
+            .any(|pair| pair[0].0.saturating_add(pair[0].1) > pair[1].0)
+        {
             complain(format_args!("two blocks overlap"));
         }
         for (number, chunk) in header.heap_chunks.iter().enumerate() {
             let (len, start) = chunk_extent(number, FIRST_CHUNK);
-            let inside = blocks.iter().filter(|block| (start..start + len).contains(&block.0));
-            let (filled, known) = (chunk.filled.load(Relaxed), inside.map(|block| block.1).sum::<u32>());
+            let inside = blocks.iter().filter(|block| block.0 >= start && block.0 - start < len);
+            let filled = u64::from(chunk.filled.load(Relaxed));
+            let known: u64 = inside.map(|block| u64::from(block.1)).sum();
             if chunk.at.load(Relaxed) == 0 && (filled != 0 || known != 0) || filled != known {
                 complain(format_args!(
                     "heap chunk {number}: {filled} units were given out, {known} are known"
