@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use conformance::differential::{Campaign, Matter, Memory, Waiting, kept_cases};
-use conformance::{Facility, Subject, trial};
+use conformance::{Facility, Subject, User, trial};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_conformance-peer");
 
@@ -81,6 +81,9 @@ fn the_engine_for_several_users_waits_as_the_kernel() {
 
 #[test]
 fn the_engine_for_one_user_waits_as_the_kernel() {
+    if !User::can_be_changed() {
+        return trial::note("skipped: for an ordinary user on demand only, as the next");
+    }
     trial::run_within(
         LIMIT,
         Facility::Kernel,
