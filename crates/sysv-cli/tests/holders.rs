@@ -5,7 +5,7 @@ mod place;
 use std::process::{Command, Stdio};
 
 use place::{Place, Running, complains, succeeds, sysv, wait_until};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// A set of three semaphores and a queue with one message, private to whoever knows their identifiers. One process waits for
@@ -126,6 +126,13 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // Those who wait outlive the perl that is killed.
+        if self.perl.is_some() {
+            for pid in [self.waits, self.receives] {
+                let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+                let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
+            }
+        }
         // A child that perl could not kill has nothing left to wait for then.
         if self.kernel {
             for (id, kind) in [(self.set, "--semaphore"), (self.queue, "--queue")] {
