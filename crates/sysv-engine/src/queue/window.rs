@@ -309,7 +309,7 @@ impl<'m> Mapped<'m> {
         if !self.exists() {
             return Err(Errno::EIDRM);
         }
-        registry::file::open(self.member, self.slot, self.id, false).map_err(errno_of_file)
+        registry::file::open_or_make(self.member, self.slot, self.id, false).map_err(errno_of_file)
     }
 
     #[cold]

@@ -19,21 +19,34 @@ pub(crate) fn make_exclusively<S: Mechanism>(member: &Member, slot: &S, id: i32)
     Ok(file)
 }
 
-/// Opens the file, and makes it first if the object has none yet.
+/// Opens the file of an object that has one. It is made by nobody who only opens it: the object may be gone meanwhile, and
+/// its slot another's.
+///
+/// # Errors
+/// `EIDRM` if it has none, or a shorter one; those of open(2).
 pub(crate) fn open<S: Mechanism>(member: &Member, slot: &S, id: i32, read_only: bool) -> Result<Fd> {
-    let access = if read_only { libc::O_RDONLY } else { libc::O_RDWR };
+    if slot.flags().load(Relaxed) & BACKED == 0 {
+        return Err(Errno::EIDRM);
+    }
+    let file = member.with_object_path(S::DIRECTORY, id, |path| sys::open(path, access(read_only), 0))?;
+    // Others may have cut the file short, and touching what is missing would raise SIGBUS.
+    if member.is_shared() && (sys::fstat(&file)?.st_size as usize) < slot.file_length() {
+        return Err(Errno::EIDRM);
+    }
+    Ok(file)
+}
+
+fn access(read_only: bool) -> i32 {
+    if read_only { libc::O_RDONLY } else { libc::O_RDWR }
+}
+
+/// Opens the file, and makes it first if the object has none yet. For those whom the object cannot be removed under: it is
+/// in the making, or they have its registry's lock, or an attachment.
+pub(crate) fn open_or_make<S: Mechanism>(member: &Member, slot: &S, id: i32, read_only: bool) -> Result<Fd> {
+    if slot.flags().load(Relaxed) & BACKED != 0 || member.is_shared() {
+        return open(member, slot, id, read_only);
+    }
     member.with_object_path(S::DIRECTORY, id, |path| {
-        if slot.flags().load(Relaxed) & BACKED != 0 {
-            let file = sys::open(path, access, 0)?;
-            // Others may have cut the file short, and touching what is missing would raise SIGBUS.
-            if member.is_shared() && (sys::fstat(&file)?.st_size as usize) < slot.file_length() {
-                return Err(Errno::EIDRM);
-            }
-            return Ok(file);
-        }
-        if member.is_shared() {
-            return Err(Errno::EIDRM);
-        }
         // Said before it is done, so that whoever removes the object looks for a file.
         slot.flags().fetch_or(BACKING, Relaxed);
         let file = match sys::open(path, libc::O_RDWR | libc::O_CREAT, 0o600) {
@@ -46,7 +59,7 @@ pub(crate) fn open<S: Mechanism>(member: &Member, slot: &S, id: i32, read_only: 
         };
         give_form(&file, slot)?;
         if read_only {
-            sys::open(path, access, 0)
+            sys::open(path, access(read_only), 0)
         } else {
             Ok(file)
         }
@@ -55,7 +68,11 @@ pub(crate) fn open<S: Mechanism>(member: &Member, slot: &S, id: i32, read_only: 
 
 /// Length and mode, then the word that both are right. The mode last: until then the owner can open the file again.
 fn give_form<S: Mechanism>(file: &Fd, slot: &S) -> Result<()> {
-    sys::ftruncate(file, slot.file_length() as u64)?;
+    let len = slot.file_length() as u64;
+    // Never shorter: somebody may have more of it mapped.
+    if (sys::fstat(file)?.st_size as u64) < len {
+        sys::ftruncate(file, len)?;
+    }
     let eager = slot.file_eager();
     if eager > 0 {
         namespace::allocate(file, 0, eager as u64)?;

@@ -220,7 +220,7 @@ unsafe fn map(member: &Member, private: &mut Private, target: &Target<'_>, reque
     {
         return Ok(address);
     }
-    let file = file::open(member, target.slot, target.id, request.read_only).map_err(|errno| match errno {
+    let file = file::open_or_make(member, target.slot, target.id, request.read_only).map_err(|errno| match errno {
         Errno::EACCES | Errno::EPERM => Errno::EACCES,
         // Somebody removed the segment's file from under it.
         Errno::ENOENT | Errno::ELOOP | Errno::EIDRM => Errno::EIDRM,

@@ -114,7 +114,7 @@ impl Wanted {
             let file = if member.is_shared() {
                 file::make_exclusively(member, slot, new.id)
             } else {
-                file::open(member, slot, new.id, false)
+                file::open_or_make(member, slot, new.id, false)
             };
             file.and_then(|file| begin(&Set::in_file(member, new.number, slot, state, &file)?, self.nsems))
         };

@@ -403,7 +403,7 @@ impl<'m> Set<'m> {
                 return Err(Errno::EIDRM);
             }
             let id = locked.registry().id(number, live);
-            file::open(member, slot, id, false).map_err(|_| Errno::ENOMEM)?;
+            file::open_or_make(member, slot, id, false).map_err(|_| Errno::ENOMEM)?;
         }
         Set::map_locked(member, number, slot, live, private)
     }
