@@ -12,7 +12,7 @@ use crate::errno::{Errno, Result};
 use crate::identity::Identity;
 use crate::limits::{Limit, Limits, LimitsPage};
 use crate::live::{LazyLive, ProofOfLife};
-use crate::lock::Tag;
+use crate::lock::{self, Acquired, Tag};
 use crate::namespace::{self, Join, JoinError, Mapped};
 use crate::page_vec::PageVec;
 use crate::path::PathBuf;
@@ -266,6 +266,22 @@ impl Member {
     /// The file `live`, to be opened if a question needs it.
     pub(crate) fn lazy_live(&self) -> LazyLive<'_> {
         LazyLive::new(&self.mapped.directory)
+    }
+
+    /// Takes an object's lock, for which threads of this process wait beside other processes.
+    #[inline(always)]
+    pub(crate) fn acquire(&self, word: &AtomicU32) -> Acquired {
+        lock::acquire(word, self.tag(), self.spins(), &|owner| self.has_lock(owner))
+    }
+
+    /// Whether the owner of an object's lock lives. If it is this process, another of its threads has the lock; with one thread
+    /// alone, a liar has written that.
+    #[cold]
+    fn has_lock(&self, owner: Tag) -> bool {
+        if owner == self.tag() {
+            return sys::has_other_threads();
+        }
+        self.is_alive(owner, &self.lazy_live())
     }
 
     /// Whether the process with this tag lives.

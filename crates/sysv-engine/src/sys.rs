@@ -599,6 +599,12 @@ pub(crate) fn is_single_threaded() -> bool {
     unsafe { !sysv_single_threaded.is_null() && sysv_single_threaded.read_volatile() != 0 }
 }
 
+/// Whether the process has other threads, however they were made; `true` where it cannot be told.
+pub(crate) fn has_other_threads() -> bool {
+    // The directory has a link for itself, one in its parent, and one for each thread.
+    stat(c"/proc/self/task", true).map_or(true, |st| st.st_nlink != 3)
+}
+
 /// Whether the machine has several processors, whichever this thread may run on: others may run elsewhere.
 pub(crate) fn has_processors() -> bool {
     let mut mask = [0u64; 128];

@@ -39,9 +39,7 @@ fn tell(locked: &LockedQueues<'_>, id: i32) -> Result<()> {
     }
     let kept = {
         let _section = Section::enter();
-        let acquired = lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
-            member.is_alive(tag, &locked.live)
-        });
+        let acquired = member.acquire(&header.lock);
         if acquired == Acquired::Takeover {
             header.dirty.store(1, Relaxed);
         }

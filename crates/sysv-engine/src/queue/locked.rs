@@ -27,9 +27,7 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
         let member = mapped.member;
         let section = Section::enter();
         let header = &mapped.window().header;
-        let acquired = lock::acquire(&header.lock, member.tag(), member.spins(), &|tag| {
-            member.is_alive(tag, &member.lazy_live())
-        });
+        let acquired = member.acquire(&header.lock);
         if acquired == Acquired::Takeover {
             header.dirty.store(1, Relaxed);
         }

@@ -395,10 +395,7 @@ const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
 /// Threads that came too late may be about to take or give back the old lock, at the same address. So the change happens
 /// with the old lock held: nobody gives back a lock that is not the one he took.
 fn replace(member: &Member, private: &mut Private, place: &Place, old: &Window, new: usize) -> Result<()> {
-    let live = member.lazy_live();
-    lock::acquire(&old.header.lock, member.tag(), member.spins(), &|tag| {
-        member.is_alive(tag, &live)
-    });
+    member.acquire(&old.header.lock);
     place.drop_pieces(&mut private.orphans);
     let window = core::ptr::from_ref(old) as usize;
     // SAFETY: an old length of 0 duplicates a shared mapping to a new range.

@@ -247,10 +247,7 @@ pub(super) fn end(member: &Member, number: usize, slot: &SetSlot, state: State) 
     }
     let _section = Section::enter();
     let head = set.head;
-    let live = member.lazy_live();
-    lock::acquire(&head.lock, member.tag(), member.spins(), &|tag| {
-        member.is_alive(tag, &live)
-    });
+    member.acquire(&head.lock);
     head.owner.store(0, Release);
     for semaphore in set.semaphores {
         semaphore.word.store(FROZEN, Release);

@@ -134,10 +134,7 @@ fn begin(set: &Set<'_>, nsems: u32) -> Result<()> {
     }
     let _section = Section::enter();
     let (member, head) = (set.member, set.head);
-    let live = member.lazy_live();
-    lock::acquire(&head.lock, member.tag(), member.spins(), &|tag| {
-        member.is_alive(tag, &live)
-    });
+    member.acquire(&head.lock);
     for semaphore in set.semaphores {
         semaphore.undos.store(0, Relaxed);
         semaphore.waiters.store(0, Relaxed);

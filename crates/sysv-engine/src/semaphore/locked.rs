@@ -78,9 +78,7 @@ impl<'s> LockedSet<'s> {
         let member = set.member;
         let live = member.lazy_live();
         let head = set.head;
-        let acquired = lock::acquire(&head.lock, member.tag(), member.spins(), &|tag| {
-            member.is_alive(tag, &live)
-        });
+        let acquired = member.acquire(&head.lock);
         if acquired == Acquired::Takeover {
             head.dirty.store(1, Relaxed);
         }
