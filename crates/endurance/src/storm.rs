@@ -6,18 +6,20 @@
 
 #![allow(unsafe_code)]
 
+mod ledger;
 mod worker;
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use sysv_engine::{Engine, Join, Segments};
+use sysv_engine::{Engine, Join, Queues, Segments, Semaphores};
 
 use crate::board::Board;
 use crate::inquest::{self, Findings};
 use crate::place::Place;
 use crate::process::{self, Process, Servant};
 use crate::random::Random;
+use ledger::Ledger;
 
 /// What kind of weather.
 pub(crate) struct Plan {
@@ -44,13 +46,14 @@ pub(crate) fn run(plan: &Plan) -> bool {
     }
     let place = Place::new();
     let board = Board::new();
+    let ledger = Ledger::new();
     let mut random = Random::new(plan.seed);
     let started = Instant::now();
     let (mut kills, mut stops, mut gusts) = (0u64, 0u64, 0u64);
-    let mut lost = Vec::new();
+    let mut lost = Vec::from_iter(open_ledger(&place, ledger).err());
     while started.elapsed() < Duration::from_secs(plan.seconds) && lost.is_empty() {
         let left = Duration::from_secs(plan.seconds).saturating_sub(started.elapsed());
-        match gust(&place, board, plan, &mut random, left.min(GUST)) {
+        match gust(&place, board, ledger, plan, &mut random, left.min(GUST)) {
             Ok((killed, stopped)) => {
                 kills += killed;
                 stops += stopped;
@@ -58,7 +61,7 @@ pub(crate) fn run(plan: &Plan) -> bool {
             Err(error) => lost.push(error),
         }
         gusts += 1;
-        lost.extend(look_around(&place));
+        lost.extend(look_around(&place, ledger));
         if gusts % 20 == 0 {
             println!("  {:.0} s, {kills} kills", started.elapsed().as_secs_f64());
         }
@@ -77,6 +80,7 @@ pub(crate) fn run(plan: &Plan) -> bool {
 fn gust(
     place: &Place,
     board: &'static Board,
+    ledger: &'static Ledger,
     plan: &Plan,
     random: &mut Random,
     time: Duration,
@@ -84,7 +88,7 @@ fn gust(
     let directory = place.c_path();
     let hire = |random: &mut Random| {
         let seed = random.next();
-        Process::fork(|| worker::life(&directory, seed, board))
+        Process::fork(|| worker::life(&directory, seed, board, ledger))
     };
     let mut workers: Vec<Process> = (0..plan.workers).map(|_| hire(random)).collect();
     let (mut kills, mut stops) = (0, 0);
@@ -129,14 +133,35 @@ fn judge(status: i32) -> Result<(), String> {
     Err(format!("a worker ended with wait status {status:#x}"))
 }
 
+/// Makes what is audited.
+fn open_ledger(place: &Place, ledger: &'static Ledger) -> Result<(), String> {
+    let directory = place.c_path();
+    let status = Process::fork(|| match Engine::join(&directory, Join::Create) {
+        Ok(engine) => i32::from(ledger.open(&engine).is_err()),
+        Err(_) => 1,
+    })
+    .wait();
+    if status == 0 {
+        Ok(())
+    } else {
+        Err("what is audited cannot be made".to_owned())
+    }
+}
+
 /// What a new process sees when everybody is dead.
-fn look_around(place: &Place) -> Vec<String> {
+fn look_around(place: &Place, ledger: &'static Ledger) -> Vec<String> {
     let directory = place.c_path();
     let mut newcomer = Servant::fork(|serve| {
         serve(&mut |_| match Engine::join(&directory, Join::Create) {
             Ok(engine) => {
                 let mut findings = inquest::hold(&engine, place.path(), &|| 0);
+                if let Err(errno) = ledger.audit(&engine, &mut findings.complaints) {
+                    findings.complaints.push(format!("the audit: {errno:?}"));
+                }
                 tidy(&engine, place, &mut findings);
+                if let Err(errno) = ledger.open(&engine) {
+                    findings.complaints.push(format!("making what is audited: {errno:?}"));
+                }
                 findings.to_text()
             }
             Err(error) => format!("\0joining: {}", error.describe(&directory)),
@@ -150,7 +175,7 @@ fn look_around(place: &Place) -> Vec<String> {
                 .view
                 .split("; ")
                 .skip(1)
-                .any(|segment| !segment.ends_with("nattch 0"))
+                .any(|object| object.starts_with("id ") && !object.ends_with("nattch 0"))
             {
                 complaints.push(format!("the dead have segments attached: [{}]", findings.view));
             }
@@ -169,10 +194,18 @@ fn tidy(engine: &Engine, place: &Place, findings: &mut Findings) {
             findings.complaints.push(format!("removing {id}: {errno:?}"));
         }
     }
-    let left = place.names("shm");
+    let (mut sets, mut queues) = (Vec::new(), Vec::new());
+    let _ = engine.sets(&mut |set| sets.push(set.id));
+    let _ = engine.queues(&mut |queue| queues.push(queue.id));
+    let removed = sets.into_iter().try_for_each(|id| engine.sem_remove(id));
+    let removed = removed.and_then(|()| queues.into_iter().try_for_each(|id| engine.msg_remove(id)));
+    if let Err(errno) = removed {
+        findings.complaints.push(format!("removing sets and queues: {errno:?}"));
+    }
+    let left = ["shm", "sem", "msg"].map(|directory| place.names(directory)).concat();
     if !left.is_empty() {
         findings
             .complaints
-            .push(format!("files of removed segments are left: {left:?}"));
+            .push(format!("files of removed objects are left: {left:?}"));
     }
 }
