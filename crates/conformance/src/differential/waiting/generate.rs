@@ -42,7 +42,7 @@ fn doing(random: &mut Random, cast: &Cast) -> Doing {
             millis: random.pick(&[0, 1, 2, 5, -1]),
             num: random.below(3),
             op: amount(random),
-            flags: sem_flags(random),
+            flags: sem_flags(random)[0],
         },
         32..37 => Doing::SemAsk {
             object,
@@ -169,10 +169,14 @@ fn amount(random: &mut Random) -> i64 {
     }
 }
 
-fn sem_flags(random: &mut Random) -> i64 {
-    let undo = if random.one_in(3) { SEM_UNDO } else { 0 };
+/// Flags of operations that are made together. `IPC_NOWAIT` is for all of them: of a waiter whose earlier operation must not
+/// wait the engine notices only when it is looked at that it cannot be done any more, the kernel at once.
+fn sem_flags(random: &mut Random) -> [i64; 3] {
     let now = if random.one_in(4) { IPC_NOWAIT } else { 0 };
-    i64::from(undo | now)
+    [(); 3].map(|()| {
+        let undo = if random.one_in(3) { SEM_UNDO } else { 0 };
+        i64::from(undo | now)
+    })
 }
 
 fn sem_op(random: &mut Random, object: i64) -> Doing {
@@ -181,8 +185,8 @@ fn sem_op(random: &mut Random, object: i64) -> Doing {
     } else {
         random.pick(&[1, 1, 1, 2, 3])
     };
-    let [(num0, op0, flags0), (num1, op1, flags1), (num2, op2, flags2)] =
-        [(); 3].map(|()| (number(random), amount(random), sem_flags(random)));
+    let [flags0, flags1, flags2] = sem_flags(random);
+    let [(num0, op0), (num1, op1), (num2, op2)] = [(); 3].map(|()| (number(random), amount(random)));
     Doing::SemOp {
         object,
         count,
