@@ -228,14 +228,13 @@ impl Seat {
         if effort != Effort::ONCE {
             loop {
                 let sample = contestant.round(&request)?;
-                let enough = effort.turn_ns / 4;
-                if sample.elapsed_ns >= enough || request.count >= MOST {
-                    let fitting = effort.turn_ns as f64 / sample.each().max(0.1);
+                let fitting = effort.turn_ns as f64 / sample.each().max(0.1);
+                // A first round is mostly beginning: what fits is not known before most of a turn is work.
+                if sample.elapsed_ns >= effort.turn_ns * 6 / 10 || request.count >= MOST {
                     request.count = (fitting as u64).clamp(1, MOST);
                     break;
                 }
-                let grown = (enough as f64 / sample.each().max(0.1)) as u64;
-                request.count = grown.clamp(2 * request.count, 50 * request.count).min(MOST);
+                request.count = (fitting as u64).clamp(2 * request.count, 50 * request.count).min(MOST);
             }
         }
         Ok(Seat {

@@ -72,6 +72,7 @@ fn verdicts(verdicts: &[Verdict]) -> String {
     for verdict in verdicts {
         let word = match verdict.met {
             Some(true) => "met",
+            Some(false) if verdict.within_spread => "within its spread",
             Some(false) => "**missed**",
             None => "",
         };

@@ -48,6 +48,8 @@ pub struct Verdict {
     pub told: String,
     /// Whether it is met.
     pub met: Option<bool>,
+    /// Whether a ratio that misses its bound does so by less than it varies: its lower quartile is within.
+    pub within_spread: bool,
 }
 
 const fn call(name: &'static str, case: &'static str, bound: f64) -> Target {
@@ -235,6 +237,10 @@ impl Target {
                 || "not measured".to_owned(),
                 |value| format!("{}{unit}", crate::tables::ratio(value)),
             ),
+            within_spread: self.figure == Figure::Ratio
+                && ours
+                    .and_then(|m| m.ratio)
+                    .is_some_and(|ratio| ratio.lower <= self.bound),
             met: measured.map(|value| {
                 if at_least {
                     value >= self.bound

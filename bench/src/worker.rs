@@ -156,32 +156,39 @@ impl Times {
     }
 }
 
+/// Turns before the clock is read, in which both come to be there.
+const BEFORE: u64 = 4;
+
 fn turns(there: &dyn Way, back: &dyn Way, size: usize, placement: Placement, request: &Request) -> Sample {
-    let (count, times) = (request.count, Times::new(request));
+    use std::sync::atomic::Ordering::{Relaxed, Release};
+    let (count, times, elapsed) = (request.count, Times::new(request), Words::new(1));
     let first: Role<'_> = Box::new(|| {
         let (mut send, mut receive, mut message) = (there.sender(), back.receiver(), Message::new(size));
-        let times = &times;
+        let (times, elapsed) = (&times, &elapsed);
         Box::new(move || {
-            if times.words.is_none() {
-                for _ in 0..count {
-                    send(&mut message);
-                    receive(&mut message);
-                }
-                return count;
-            }
-            for turn in 0..count {
-                let start = now();
+            let mut turn = || {
                 send(&mut message);
                 receive(&mut message);
-                times.note(turn, now() - start);
+            };
+            (0..BEFORE).for_each(|_| turn());
+            let begun = now();
+            if times.words.is_none() {
+                (0..count).for_each(|_| turn());
+            } else {
+                for number in 0..count {
+                    let start = now();
+                    turn();
+                    times.note(number, now() - start);
+                }
             }
+            elapsed[0].store(now() - begun, Release);
             count
         }) as Task<'_>
     });
     let second: Role<'_> = Box::new(|| {
         let (mut send, mut receive, mut message) = (back.sender(), there.receiver(), Message::new(size));
         Box::new(move || {
-            for _ in 0..count {
+            for _ in 0..BEFORE + count {
                 receive(&mut message);
                 send(&mut message);
             }
@@ -190,6 +197,7 @@ fn turns(there: &dyn Way, back: &dyn Way, size: usize, placement: Placement, req
     });
     let sample = crew::together(placement, vec![first, second]);
     Sample {
+        elapsed_ns: elapsed[0].load(Relaxed),
         latency: times.latency(),
         fairness: None,
         ..sample

@@ -50,7 +50,12 @@ impl Scene {
 pub(super) fn prepare(call: &str, size: usize, among: Among) -> Option<Operation> {
     let scene = |size| Scene::new(size, among);
     Some(match call {
-        "shmget" => on(scene(PAGE), |scene| assert_eq!(Segment::get(key(0)), scene.segment.id)),
+        "shmget" => {
+            let key = key(0);
+            on(scene(PAGE), move |scene| {
+                assert_eq!(Segment::get(key), scene.segment.id)
+            })
+        }
         "shmctl IPC_STAT" => on(scene(PAGE), |scene| _ = black_box(scene.segment.attachments())),
         "shmctl IPC_STAT, attached" => {
             let scene = scene(PAGE);
