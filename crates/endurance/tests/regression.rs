@@ -89,7 +89,13 @@ fn a_child_forked_past_the_library_does_not_take_part_in_the_next_segment() {
         libc::close(ends[1]);
     }
     assert_eq!(status, 0, "the child still had its memory, and could detach it");
-    assert_eq!(nattch(&engine, new), 1);
+    // Whoever looks at a process under /proc keeps its memory, and with it the proof of its life, for a moment longer.
+    let settled = (0..500).any(|_| {
+        let one = nattch(&engine, new) == 1;
+        std::thread::sleep(std::time::Duration::from_millis(if one { 0 } else { 10 }));
+        one
+    });
+    assert!(settled, "{}", nattch(&engine, new));
     engine.shm_remove(new).unwrap();
     assert_eq!(nattch(&engine, new), 1, "doomed, and attached");
     detach(&engine, at);
