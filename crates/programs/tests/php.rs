@@ -73,9 +73,8 @@ fn semaphores_exclude_and_are_released_by_the_dead() {
         php -r 'var_dump(sem_acquire(sem_get(0x7e57, 2, 0640), true));'
         { php -r '$sem = sem_get(0x7e57, 2, 0640); var_dump(sem_acquire($sem)); var_dump(sem_remove($sem));'; } &
         waiter=$!
-        kill -9 $holder
         # Shells say at different moments how a job ended.
-        { wait $holder; } 2>/dev/null || echo "the holder is dead"
+        { kill -9 $holder; wait $holder; } 2>/dev/null || echo "the holder is dead"
         wait $waiter
         ipcs -s"#,
     ) else {

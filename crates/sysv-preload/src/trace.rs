@@ -85,16 +85,22 @@ impl Returned for *mut c_void {
     }
 }
 
-/// Makes a call of the facility, and reports it if somebody listens.
+/// Makes a call of the facility, and reports it if somebody listens. The call stands here once: it is inlined.
 #[inline(always)]
 pub(crate) fn call<R: Returned>(call: Call, arguments: [usize; 5], make: impl FnOnce() -> R) -> R {
-    if MODE.load(Relaxed) == OFF {
-        return make();
+    let traced = if MODE.load(Relaxed) == OFF {
+        None
+    } else {
+        begin(call, arguments)
+    };
+    let returned = match &traced {
+        Some(traced) if traced.kernels => R::from_kernel(traced.ask_the_kernel()),
+        _ => make(),
+    };
+    if let Some(traced) = traced {
+        traced.finish(returned.value());
     }
-    match begin(call, arguments) {
-        Some(traced) => traced.finish(make),
-        None => make(),
-    }
+    returned
 }
 
 /// Whether the program's calls go to the kernel's own facility.
@@ -141,6 +147,8 @@ struct Traced {
     arguments: [usize; 5],
     kernels: bool,
     began: u64,
+    /// The same by the clock that nobody sets.
+    started: u64,
     memory: Memory,
 }
 
@@ -155,6 +163,7 @@ fn begin(call: Call, arguments: [usize; 5]) -> Option<Traced> {
         arguments,
         kernels: mode != ON,
         began: clock(libc::CLOCK_REALTIME),
+        started: 0,
         memory: Memory::new(),
     };
     if call == Call::Semctl && matches!(arguments[2] as c_int, GETALL | SETALL) {
@@ -164,6 +173,7 @@ fn begin(call: Call, arguments: [usize; 5]) -> Option<Traced> {
     if traced.may_wait() {
         traced.report(Stage::Begins, 0, 0, 0);
     }
+    traced.started = clock(libc::CLOCK_MONOTONIC);
     Some(traced)
 }
 
@@ -179,21 +189,14 @@ impl Traced {
     }
 
     #[cold]
-    fn finish<R: Returned>(mut self, make: impl FnOnce() -> R) -> R {
-        let started = clock(libc::CLOCK_MONOTONIC);
-        let returned = if self.kernels {
-            R::from_kernel(self.ask_the_kernel())
-        } else {
-            make()
-        };
-        let took = clock(libc::CLOCK_MONOTONIC).saturating_sub(started);
-        let failed = returned.value() == -1;
+    fn finish(mut self, returned: i64) {
+        let took = clock(libc::CLOCK_MONOTONIC).saturating_sub(self.started);
+        let failed = returned == -1;
         let errno = if failed { raw::errno().raw() } else { 0 };
         if !failed {
-            self.memory.take_after(self.call, self.arguments, returned.value());
+            self.memory.take_after(self.call, self.arguments, returned);
         }
-        self.report(Stage::Returned, took, returned.value(), errno);
-        returned
+        self.report(Stage::Returned, took, returned, errno);
     }
 
     /// How many values `GETALL` and `SETALL` are about, which only the set itself tells.
