@@ -226,15 +226,20 @@ impl Seat {
             latency: false,
         };
         if effort != Effort::ONCE {
+            // What beginning costs is the difference between rounds of different lengths, and must not be taken for work.
+            let (mut before, mut count) = (Sample::default(), request.count);
             loop {
+                request.count = count;
                 let sample = contestant.round(&request)?;
-                let fitting = effort.turn_ns as f64 / sample.each().max(0.1);
-                // A first round is mostly beginning: what fits is not known before most of a turn is work.
-                if sample.elapsed_ns >= effort.turn_ns * 6 / 10 || request.count >= MOST {
-                    request.count = (fitting as u64).clamp(1, MOST);
+                let more = sample.elapsed_ns.saturating_sub(before.elapsed_ns).max(1);
+                let each = more as f64 / sample.count.saturating_sub(before.count).max(1) as f64;
+                count = ((effort.turn_ns as f64 / each) as u64).clamp(1, MOST);
+                if sample.elapsed_ns >= effort.turn_ns / 2 && count <= 2 * request.count || request.count >= MOST {
+                    request.count = count.min(request.count.max(1));
                     break;
                 }
-                request.count = (fitting as u64).clamp(2 * request.count, 50 * request.count).min(MOST);
+                count = count.clamp(2 * request.count, 50 * request.count).min(MOST);
+                before = sample;
             }
         }
         Ok(Seat {

@@ -179,21 +179,25 @@ struct Queue {
 
 impl Way for TemporarySemaphoreSet {
     fn sender(&self) -> End<'_> {
+        self.value(0).expect("it is there");
         Box::new(|_| self.operate(&[Operation::release(0, 1)]).expect("there is room"))
     }
 
     fn receiver(&self) -> End<'_> {
+        self.value(0).expect("it is there");
         Box::new(|_| self.operate(&[Operation::acquire(0, 1)]).expect("one comes"))
     }
 }
 
 impl Way for Queue {
     fn sender(&self) -> End<'_> {
+        self.queue.stat().expect("it is there");
         let sent = sysv::Message::new(1, &vec![1; self.size]);
         Box::new(move |_: &mut Message| self.queue.send(&sent).expect("there is room"))
     }
 
     fn receiver(&self) -> End<'_> {
+        self.queue.stat().expect("it is there");
         let mut received = sysv::Message::with_capacity(self.size);
         Box::new(move |_| {
             self.queue

@@ -13,7 +13,7 @@ use crate::message::Message;
 
 /// One direction. The ends are opened in the processes that use them.
 pub trait Way {
-    /// The end that sends.
+    /// The end that sends. What a process's first use costs is paid here.
     fn sender(&self) -> End<'_>;
     /// The end that receives; it waits until there is something.
     fn receiver(&self) -> End<'_>;

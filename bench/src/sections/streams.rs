@@ -41,7 +41,7 @@ fn contest(each: usize, placement: Placement, all: bool) -> Contest<'static> {
         contest.entries.retain(|(name, _)| name != SYSV_RUST);
     }
     contest.mode = true;
-    contest.turn_ns = Some(15_000_000);
+    contest.turn_ns = Some(25_000_000);
     contest
 }
 

@@ -19,10 +19,12 @@ pub(super) fn queue(size: usize, api: Api) -> Result<Box<dyn Way>, String> {
 
 impl Way for Queue {
     fn sender(&self) -> End<'_> {
+        self.messages();
         Box::new(|message: &mut Message| self.send(message))
     }
 
     fn receiver(&self) -> End<'_> {
+        self.messages();
         Box::new(|message: &mut Message| self.receive(message, 0))
     }
 }

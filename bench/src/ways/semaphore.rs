@@ -14,11 +14,13 @@ pub(super) fn semaphore(api: Api) -> Result<Box<dyn Way>, String> {
 
 impl Way for Set {
     fn sender(&self) -> End<'_> {
+        self.value(0);
         let mut give = [by(0, 1, 0)];
         Box::new(move |_| self.op(&mut give))
     }
 
     fn receiver(&self) -> End<'_> {
+        self.value(0);
         let mut take = [by(0, -1, 0)];
         Box::new(move |_| self.op(&mut take))
     }
