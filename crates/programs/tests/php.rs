@@ -70,7 +70,7 @@ fn semaphores_exclude_and_are_released_by_the_dead() {
         php -r '$sem = sem_get(0x7e57, 2, 0640, false); sem_acquire($sem); echo "two units again\n"; sem_acquire($sem); sleep(20);' &
         holder=$!
         perl -e 'select undef, undef, undef, 0.001 until semctl(shift, 0, 12, 0) == 0' $(ipcs -s | awk '$1 == "0x00007e57" { print $2 }')
-        # The value is 0 for a moment while PHP sets a semaphore up, too.
+        # The holder is given time to say what it has.
         sleep 1
         php -r 'var_dump(sem_acquire(sem_get(0x7e57, 2, 0640), true));'
         { php -r '$sem = sem_get(0x7e57, 2, 0640); var_dump(sem_acquire($sem)); var_dump(sem_remove($sem));'; } &
