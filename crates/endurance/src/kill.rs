@@ -61,7 +61,12 @@ pub(crate) fn run(plan: &Plan) -> bool {
     println!("kill points: {} operations, seed {:#x}", queue.len(), plan.seed);
     let board = Board::new();
     let operations = queue.len();
-    let lost = in_processes(plan.jobs, &queue, |scenario| one(scenario, plan, board));
+    let lost = in_processes(
+        plan.jobs,
+        &queue,
+        |scenario| scenario.name.to_owned(),
+        |scenario| one(scenario, plan, board),
+    );
     let [instructions, points, kills, covered] = [0, 1, 2, 3].map(|i| board.figures[i].load(SeqCst));
     println!(
         "{operations} operations, {instructions} instructions at {points} points: {kills} kills stand for {covered} instructions; {lost} operations failed"
@@ -78,7 +83,8 @@ pub(crate) fn run_pairs(plan: &Plan) -> bool {
         .collect();
     println!("{} pairs, seed {:#x}", pairs.len(), plan.seed);
     let board = Board::new();
-    let lost = in_processes(plan.jobs, &pairs, |(owner, waiter)| {
+    let name = |(owner, waiter): &&(&str, &str)| format!("{owner}, and {waiter} waiting for it");
+    let lost = in_processes(plan.jobs, &pairs, name, |(owner, waiter)| {
         crate::process::adopt_orphans();
         match pairs::try_pair(owner, waiter, plan.sample, plan.seed) {
             Ok(kills) => {
@@ -100,24 +106,29 @@ pub(crate) fn run_pairs(plan: &Plan) -> bool {
 }
 
 /// Does each piece of work in a process of its own, so many at a time; returns how many said `false`, or died.
-fn in_processes<T>(jobs: usize, work: &[T], act: impl Fn(&T) -> bool) -> u32 {
+fn in_processes<T>(jobs: usize, work: &[T], name: impl Fn(&T) -> String, act: impl Fn(&T) -> bool) -> u32 {
     let mut queue = work.iter();
-    let mut running: Vec<Process> = Vec::new();
+    let mut running: Vec<(Process, &T)> = Vec::new();
     let mut lost = 0;
     loop {
         if running.len() < jobs
             && let Some(next) = queue.next()
         {
-            running.push(Process::fork(|| i32::from(!act(next))));
+            running.push((Process::fork(|| i32::from(!act(next))), next));
             continue;
         }
         if running.is_empty() {
             return lost;
         }
         let before = running.len();
-        running.retain_mut(|process| match process.ended() {
+        running.retain_mut(|(process, work)| match process.ended() {
             Some(status) => {
                 lost += u32::from(status != 0);
+                match libc::WTERMSIG(status) {
+                    0 => {}
+                    libc::SIGALRM => println!("  LOST: {}: a trial hangs", name(work)),
+                    signal => println!("  LOST: {}: ended by signal {signal}", name(work)),
+                }
                 false
             }
             None => true,

@@ -214,6 +214,12 @@ pub(crate) fn effective_ids() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
+/// Ends the calling process with `SIGALRM` unless this is called again within `seconds`.
+pub(crate) fn end_unless_called_within(seconds: u32) {
+    // SAFETY: no memory is involved.
+    unsafe { libc::alarm(seconds) };
+}
+
 /// Makes the calling process the parent of its descendants' orphans.
 pub(crate) fn adopt_orphans() {
     // SAFETY: no memory is involved.

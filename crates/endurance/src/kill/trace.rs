@@ -29,6 +29,8 @@ pub(crate) struct Tracee {
     /// The instruction at an address, where it is a system call.
     system_calls: HashMap<u64, bool>,
     pending: i32,
+    /// Whether it has done what is traced: it would never stop again.
+    over: bool,
 }
 
 impl Tracee {
@@ -70,6 +72,7 @@ impl Tracee {
             pid,
             system_calls: HashMap::new(),
             pending: 0,
+            over: false,
         }
     }
 
@@ -109,12 +112,17 @@ impl Tracee {
     }
 
     fn resume(&mut self, how: libc::c_uint) -> Stop {
+        if self.over {
+            return Stop::Mark;
+        }
         // SAFETY: the process is stopped and ours.
         if unsafe { libc::ptrace(how, self.pid, 0, self.pending) } != 0 {
             return Stop::Dead;
         }
         self.pending = 0;
-        self.wait()
+        let stop = self.wait();
+        self.over = stop == Stop::Mark;
+        stop
     }
 
     /// Waits for the next stop.

@@ -14,10 +14,13 @@ use super::survey::{Point, Survey};
 use super::trace::{Stop, Tracee};
 use crate::board::Board;
 use crate::inquest::{self, Findings};
-use crate::process::{Process, Servant, become_user, effective_ids};
+use crate::process::{Process, Servant, become_user, effective_ids, end_unless_called_within};
 
 /// A companion's status while it is in its call.
 const IN_CALL: i32 = 1;
+
+/// Seconds: no trial takes that long, not even the longest operation's survey on a loaded machine, unless somebody hangs.
+const LONGEST: u32 = 600;
 
 /// A namespace with a survivor in it, and perhaps somebody who waits.
 pub(crate) struct Trial<'s> {
@@ -39,6 +42,7 @@ pub(crate) struct Doomed {
 impl<'s> Trial<'s> {
     /// Sets the stage. `predecessor` says where the process died that the victim comes after.
     pub(crate) fn begin(scenario: &'s Scenario, predecessor: Option<&Point>) -> Result<Trial<'s>, String> {
+        end_unless_called_within(LONGEST);
         let stage = Stage::new(scenario);
         let mut survivor = servant(&stage, scenario, true);
         if !scenario.fresh {
