@@ -9,8 +9,9 @@ pub(super) const TURNS: Section = Section {
     name: "turns",
     title: "Two processes in turns",
     about: "A round trip: one process gives and waits, the other waits and gives back. Queues and sockets carry 64 bytes. \
-            Ours looks for a few microseconds before it sleeps, where another processor can make progress; \"futex\" always \
-            sleeps; \"cache line\" never does and is the physical limit on two processors. The processor time is that of both.",
+            Ours looks for a few microseconds before it sleeps where the other runs on another processor, and at a semaphore \
+            yields where both need the same one; \"futex\" always sleeps; \"cache line\" never does and is the physical limit on \
+            two processors. The processor time is that of both.",
     contests: turns,
 };
 

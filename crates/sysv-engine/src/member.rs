@@ -16,7 +16,6 @@ use crate::lock::{self, Acquired, Tag};
 use crate::namespace::{self, Join, JoinError, Mapped};
 use crate::page_vec::PageVec;
 use crate::path::PathBuf;
-use crate::patience::Patience;
 use crate::private_lock::{PrivateGuard, PrivateLock};
 use crate::process;
 use crate::queue::{Orphan, Windows};
@@ -48,8 +47,6 @@ pub(crate) struct Member {
     lock_owner: AtomicU32,
     /// Spinning helps: another processor can make progress.
     spin: AtomicBool,
-    /// How long waiting for a semaphore begins with watching.
-    pub(crate) patience: Patience,
     /// The message queues that the process has mapped.
     pub(crate) queues: Windows,
     /// What the process's threads change in turns.
@@ -100,7 +97,6 @@ impl Member {
                 identity: AtomicU64::new(0),
                 lock_owner: AtomicU32::new(sys::getpid()),
                 spin: AtomicBool::new(sys::has_processors()),
-                patience: Patience::new(),
                 queues: Windows::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),

@@ -622,6 +622,19 @@ pub(crate) fn has_processors() -> bool {
     read.is_ok_and(|read| online[..read].iter().any(|byte| matches!(byte, b'-' | b',')))
 }
 
+/// The processor on which the thread runs at this moment.
+#[inline]
+pub(crate) fn processor() -> u32 {
+    // SAFETY: the C library's sched_getcpu (the thread's own memory or the vDSO's, no system call) takes no argument.
+    unsafe { libc::sched_getcpu() as u32 }
+}
+
+/// Lets others run that want this processor: `sched_yield(2)`.
+pub(crate) fn give_way() {
+    // SAFETY: no argument.
+    let _ = unsafe { syscall!(SYS_sched_yield) };
+}
+
 /// Seconds since the Epoch, from the coarse clock: the `*_ds` structures hold whole seconds.
 pub(crate) fn now() -> i64 {
     clock(libc::CLOCK_REALTIME_COARSE).0

@@ -9,6 +9,7 @@ use crate::critical::Section;
 use crate::errno::{Errno, Result};
 use crate::live::LazyLive;
 use crate::lock::{self, Acquired, Tag};
+use crate::patience;
 use crate::registry::BACKED;
 use crate::sys;
 
@@ -142,6 +143,14 @@ impl<'s> LockedSet<'s> {
     /// Whether the process with this tag lives.
     pub(super) fn is_alive(&self, tag: Tag) -> bool {
         self.set.member.is_alive(tag, &self.live)
+    }
+
+    /// Lets a waiter go on that has been served or told, as soon as the lock has been given back.
+    pub(super) fn call(&self, first: usize) {
+        if let Ok(records) = self.records() {
+            records.cells[first].caller.store(patience::trace(), Relaxed);
+        }
+        self.wake(first);
     }
 
     /// Wakes a waiter, as soon as the lock has been given back.

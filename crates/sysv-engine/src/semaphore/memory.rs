@@ -16,6 +16,7 @@ use super::{INLINE, LockedSets, registry};
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
 use crate::member::{Member, Private};
+use crate::patience::Patience;
 use crate::registry::{BACKED, Phase, State, file};
 use crate::sys::{self, Fd};
 use crate::table::{INLINE_SEMAPHORES, SETS, Semaphore, SetHead, SetSlot};
@@ -77,6 +78,7 @@ struct Mapping {
     length: AtomicUsize,
     nsems: AtomicUsize,
     undo_hints: UndoHints,
+    patience: Patience,
 }
 
 /// A set's file, mapped.
@@ -462,6 +464,14 @@ impl<'m> Set<'m> {
     pub(super) fn undo_hint(&self, number: u16) -> Option<&AtomicU32> {
         match &self.hold {
             Hold::Pin(pin) => pin.0.undo_hints.get(number as usize % 4),
+            Hold::Nothing | Hold::Own(..) => None,
+        }
+    }
+
+    /// What the process knows of those for whom it waits at this set, once it has waited.
+    pub(super) fn patience(&self) -> Option<&Patience> {
+        match &self.hold {
+            Hold::Pin(pin) => Some(&pin.0.patience),
             Hold::Nothing | Hold::Own(..) => None,
         }
     }

@@ -17,7 +17,7 @@ use crate::errno::{Errno, Result};
 use crate::member::Member;
 use crate::registry::State;
 use crate::sys;
-use crate::table::{SetHead, SetSlot};
+use crate::table::{Semaphore, SetHead, SetSlot};
 
 /// `semop`, and `semtimedop` with a timeout.
 #[inline]
@@ -300,32 +300,21 @@ pub(super) fn reserve_undos(locked: &LockedSet<'_>, request: &Request<'_>) -> Re
     Ok(())
 }
 
-/// Watches a value for as long as that has lately been worth it; whether the operation looks possible. What is possible at
-/// once, as giving mostly is, speaks for watching too: whoever is served answers soon. Known gap: it does not where both
-/// share a processor, and nothing here tells.
+/// Watches a value for as long as that is worth it; whether the operation looks possible.
 fn is_possible_soon(set: &Set<'_>, operation: &Sembuf) -> bool {
-    if watch_value(set, operation, 1) {
-        set.member.patience.learn(true);
-        return true;
-    }
-    let patience = &set.member.patience;
-    let possible = watch_value(set, operation, patience.looks());
-    patience.learn(possible);
-    possible
-}
-
-/// Watches a value for so many looks; whether the operation looks possible.
-pub(super) fn watch_value(set: &Set<'_>, operation: &Sembuf, looks: u32) -> bool {
     let Some(semaphore) = set.semaphores.get(operation.num as usize) else {
         return false;
     };
-    (0..looks).any(|_| {
-        let word = Word(semaphore.word.load(Acquire));
-        let value = word.value() + i32::from(operation.op);
-        let possible = !word.has(FROZEN) && (operation.op != 0 && value >= 0 || operation.op == 0 && value == 0);
-        if !possible {
-            core::hint::spin_loop();
-        }
-        possible
-    })
+    let looks_possible = || looks_possible(semaphore, operation);
+    match set.patience() {
+        Some(patience) => patience.watch(looks_possible),
+        None => looks_possible(),
+    }
+}
+
+/// Whether an operation could be done now, as far as a glance tells.
+pub(super) fn looks_possible(semaphore: &Semaphore, operation: &Sembuf) -> bool {
+    let word = Word(semaphore.word.load(Acquire));
+    let value = word.value() + i32::from(operation.op);
+    !word.has(FROZEN) && (operation.op != 0 && value >= 0 || operation.op == 0 && value == 0)
 }

@@ -217,7 +217,7 @@ impl LockedSet<'_> {
         if !told {
             cell.result.store(sys::monotonic_ms() as u32, Relaxed);
             cell.state.store(NOTIFIED, Release);
-            self.wake(index);
+            self.call(index);
         }
         false
     }
@@ -258,7 +258,7 @@ impl LockedSet<'_> {
                 adjust32(&self.set.head.waiting, -1);
                 adjust32(&self.set.head.served, 1);
                 note_time(self.set.head);
-                self.wake(index);
+                self.call(index);
                 let mut others = false;
                 for operation in operations.iter() {
                     let semaphore = self.set.semaphores.get(operation.num as usize);
@@ -288,7 +288,7 @@ impl LockedSet<'_> {
         self.unlink(index);
         adjust32(&self.set.head.waiting, -1);
         cell.state.store(FAILED, Release);
-        self.wake(index);
+        self.call(index);
     }
 
     /// Serves those first who came before this waiter for the same semaphore and have been told as well.

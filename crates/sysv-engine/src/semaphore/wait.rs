@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::commit::Outcome;
 use super::locked::LockedSet;
 use super::memory::Set;
-use super::operate::{Request, reserve_undos, succeed, watch_value};
+use super::operate::{Request, looks_possible, reserve_undos, succeed};
 use super::waiters::{Cell, DONE, FAILED, NOTIFIED, Operations, REMOVED, WAITING};
 use super::watch;
 use super::word::Word;
@@ -18,9 +18,6 @@ use crate::abi::IPC_NOWAIT;
 use crate::critical;
 use crate::errno::{Errno, Result};
 use crate::sys;
-
-/// Looks at the value by one who has been told of it, before it takes the lock.
-const LOOKS: u32 = 100;
 
 /// Why a sleeper woke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,18 +60,16 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
             .deadline
             .map(|deadline| deadline.saturating_sub(sys::monotonic_us()));
         let nap = left.map_or(nap, |left| nap.min(Duration::from_micros(left)));
-        let patience = set.member.patience.looks().min(LOOKS);
         let woken = match cell.state.load(Acquire) {
             WAITING if critical::handlers_run() != request.handlers => Woken::Interrupted,
             WAITING if nap.is_zero() => Woken::TimedOut,
             WAITING => sleep(&cell.state, WAITING, nap),
-            NOTIFIED if set.member.spins() => {
-                if let &[operation] = request.operations {
-                    watch_value(&set, &operation, patience);
+            state => {
+                if state == NOTIFIED && set.member.spins() {
+                    glance(&set, request);
                 }
                 Woken::Called
             }
-            _ => Woken::Called,
         };
         if woken == Woken::Called && cell.state.load(Acquire) == WAITING {
             // To watch, or for nothing.
@@ -94,6 +89,16 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
         if let Next::Return(result) = look(&set, request, first, cell, woken) {
             return result;
         }
+    }
+}
+
+/// Looks at the value of which one has been told, before it takes the lock.
+fn glance(set: &Set<'_>, request: &Request<'_>) {
+    if let [operation] = request.operations
+        && let Some(semaphore) = set.semaphores.get(operation.num as usize)
+        && let Some(patience) = set.patience()
+    {
+        patience.glance(|| looks_possible(semaphore, operation));
     }
 }
 
@@ -139,6 +144,12 @@ fn look(set: &Set<'_>, request: &Request<'_>, first: usize, cell: &Cell, woken: 
     let Ok(locked) = LockedSet::lock(set) else {
         return Next::Return(Err(Errno::EIDRM));
     };
+    let caller = cell.caller.load(Relaxed);
+    if caller != 0
+        && let Some(patience) = set.patience()
+    {
+        patience.met(caller);
+    }
     if let Some(result) = outcome_of(&locked, first, cell) {
         return Next::Return(result);
     }

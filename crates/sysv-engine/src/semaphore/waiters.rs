@@ -67,7 +67,8 @@ pub(super) struct Cell {
     pub(super) count: AtomicU32,
     /// Next cell + 1 of the chain, or of the free list.
     pub(super) chain: AtomicU16,
-    _pad: AtomicU16,
+    /// Where the one ran that let it go on: see [`crate::patience`]. 0 as long as nobody has.
+    pub(super) caller: AtomicU16,
     operations: [AtomicU64; OPERATIONS],
 }
 
@@ -131,6 +132,7 @@ impl LockedSet<'_> {
         cell.since.store(crate::sys::monotonic_ms(), Relaxed);
         cell.count.store(operations.len() as u32, Relaxed);
         cell.chain.store(0, Relaxed);
+        cell.caller.store(0, Relaxed);
         let reads = operations.iter().all(|operation| operation.op == 0);
         cell.kind.store(if reads { READS } else { 0 }, Relaxed);
         let mut at = cell;
