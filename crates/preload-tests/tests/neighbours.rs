@@ -10,6 +10,11 @@ fn a_cancelled_thread_runs_its_cleanup() {
 }
 
 #[test]
+fn a_thread_is_cancelled_while_it_waits_at_a_queue() {
+    assert_same(&Program::compile("cancelled_queues"), "");
+}
+
+#[test]
 fn another_preloaded_library_is_called_as_before() {
     let other = Program::compile_as("interposer", Linked::AsModule);
     let program = Program::compile("interposed");

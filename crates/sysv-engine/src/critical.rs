@@ -31,6 +31,8 @@ struct Thread {
     handled: AtomicU64,
     /// Whether the outermost section blocked all signals at the kernel.
     blocked: AtomicU32,
+    /// What [`interruption`](crate::interruption) remembers of the thread.
+    interruptions_seen: AtomicU32,
 }
 
 // A thread-local variable without the standard library: zeroed memory in every thread's static block.
@@ -155,8 +157,14 @@ pub(crate) fn note_handler() {
 /// How many of the program's handlers have run on the calling thread, as far as they are entered through a wrapper. A call
 /// that waits looks at it before each sleep: a handler that ran just before is an interruption too.
 #[inline]
-pub(crate) fn handlers_run() -> u64 {
+pub fn handlers_run() -> u64 {
     thread().handled.load(Relaxed)
+}
+
+/// The calling thread's word for [`interruption`](crate::interruption).
+#[inline]
+pub(crate) fn interruptions_seen() -> &'static AtomicU32 {
+    &thread().interruptions_seen
 }
 
 #[cfg(test)]

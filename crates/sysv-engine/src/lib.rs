@@ -38,6 +38,7 @@ mod file_access;
 mod identity;
 #[doc(hidden)]
 pub mod inspect;
+pub mod interruption;
 mod kernel;
 mod limits;
 mod live;

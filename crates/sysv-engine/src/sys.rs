@@ -435,8 +435,13 @@ pub(crate) fn futex_wait_interruptibly(word: &AtomicU32, expected: u32, timeout:
 
 /// Wakes up to `count` sleepers of `word`, and returns how many.
 pub(crate) fn futex_wake(word: &AtomicU32, count: i32) -> usize {
+    futex_wake_at(word.as_ptr() as usize, count)
+}
+
+/// As [`futex_wake`], for a word that need not be there any more.
+pub(crate) fn futex_wake_at(address: usize, count: i32) -> usize {
     // SAFETY: the kernel only looks the address up.
-    unsafe { syscall!(SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) }.unwrap_or(0)
+    unsafe { syscall!(SYS_futex, address, libc::FUTEX_WAKE, count) }.unwrap_or(0)
 }
 
 /// A set of blocked signals, as the kernel has it.

@@ -37,6 +37,8 @@ mod system_call;
 
 // What reaches the facility by way of other functions of the C library, which are needed as well.
 #[cfg(feature = "interpose")]
+mod cancellation;
+#[cfg(feature = "interpose")]
 mod credentials;
 #[cfg(feature = "interpose")]
 mod modules;

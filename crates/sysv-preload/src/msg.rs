@@ -8,10 +8,18 @@ use sysv_engine::abi::{IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, MSG_INFO, MSG_STAT
 use sysv_engine::trace::Call;
 use sysv_engine::{Errno, PermChange, Queues, Result, StatBy};
 
+#[cfg(feature = "interpose")]
+use crate::cancellation::point as cancellation_point;
 use crate::joined;
 use crate::raw::{or_minus_one, set_errno};
 use crate::structure::{give, take};
 use crate::trace;
+
+/// A program that has the library linked in has its threads cancelled past it.
+#[cfg(not(feature = "interpose"))]
+fn cancellation_point<R>(call: impl Fn() -> R) -> R {
+    call()
+}
 
 /// msgget(2).
 ///
@@ -30,17 +38,15 @@ pub unsafe extern "C" fn msgget(key: libc::key_t, flags: c_int) -> c_int {
 /// Nobody writes to the message meanwhile; a bad pointer is `EFAULT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msgsnd(id: c_int, message: *const c_void, size: usize, flags: c_int) -> c_int {
-    trace::call(
-        Call::Msgsnd,
-        [id as usize, message as usize, size, flags as usize, 0],
-        || {
-            let sent = joined::facility().and_then(|facility| {
-                // SAFETY: the caller's promise.
-                unsafe { facility.msgsnd(id, message as usize, size, flags) }
-            });
-            or_minus_one(sent.map(|()| 0))
-        },
-    )
+    let arguments = [id as usize, message as usize, size, flags as usize, 0];
+    let send = || {
+        let sent = joined::facility().and_then(|facility| {
+            // SAFETY: the caller's promise.
+            unsafe { facility.msgsnd(id, message as usize, size, flags) }
+        });
+        or_minus_one(sent.map(|()| 0))
+    };
+    cancellation_point(|| trace::call(Call::Msgsnd, arguments, send))
 }
 
 /// msgrcv(2).
@@ -50,7 +56,7 @@ pub unsafe extern "C" fn msgsnd(id: c_int, message: *const c_void, size: usize, 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msgrcv(id: c_int, message: *mut c_void, size: usize, kind: c_long, flags: c_int) -> isize {
     let arguments = [id as usize, message as usize, size, kind as usize, flags as usize];
-    trace::call(Call::Msgrcv, arguments, || {
+    let receive = || {
         let received = joined::facility().and_then(|facility| {
             // SAFETY: the caller's promise.
             unsafe { facility.msgrcv(id, message as usize, size, kind, flags) }
@@ -62,7 +68,8 @@ pub unsafe extern "C" fn msgrcv(id: c_int, message: *mut c_void, size: usize, ki
                 -1
             }
         }
-    })
+    };
+    cancellation_point(|| trace::call(Call::Msgrcv, arguments, receive))
 }
 
 /// msgctl(2).

@@ -104,6 +104,7 @@ pub(crate) fn call<R: Returned>(call: Call, arguments: [usize; 5], make: impl Fn
 }
 
 /// Whether the program's calls go to the kernel's own facility.
+#[cfg(feature = "interpose")]
 pub(crate) fn is_of_the_kernel() -> bool {
     matches!(mode(), KERNEL | SILENT)
 }

@@ -18,7 +18,7 @@ use super::selection::Selection;
 use super::window::Mapped;
 use crate::critical;
 use crate::errno::Errno;
-use crate::sys;
+use crate::{interruption, sys};
 
 /// The longest sleep without a look.
 const NAP: Duration = Duration::from_millis(200);
@@ -107,7 +107,7 @@ impl<'c, 'm> Waiting<'c, 'm> {
     }
 
     fn is_interrupted(&self) -> bool {
-        critical::handlers_run() != self.handlers
+        critical::handlers_run() != self.handlers || interruption::is_interrupted()
     }
 
     fn spin(&mut self, word: &AtomicU32, seen: u32) {
@@ -130,11 +130,14 @@ impl<'c, 'm> Waiting<'c, 'm> {
 
     fn sleep(&mut self, word: &AtomicU32, asleep: u32, nap: Duration) {
         while word.load(Acquire) == asleep {
-            if self.is_interrupted() {
-                self.interrupted = true;
-                return;
-            }
-            match sys::futex_wait_interruptibly(word, asleep, self.deadline.shorten(nap)) {
+            let nap = self.deadline.shorten(nap);
+            let slept = interruption::sleeping_on(word, || {
+                if self.is_interrupted() {
+                    return Err(Errno::EINTR);
+                }
+                sys::futex_wait_interruptibly(word, asleep, nap)
+            });
+            match slept {
                 Err(Errno::EINTR) => {
                     self.interrupted = true;
                     return;
