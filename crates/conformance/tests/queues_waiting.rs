@@ -22,6 +22,7 @@ conformance::on_both_queue_facilities! {
     a_larger_capacity_lets_a_sender_go_on,
     removal_ends_both_kinds_of_waiting,
     stricter_permissions_end_waiting,
+    a_sender_that_may_no_longer_write_learns_it_when_there_is_room,
     a_handler_interrupts_a_receiver,
     a_handler_interrupts_a_sender,
     a_stop_does_not_interrupt,
@@ -219,6 +220,44 @@ fn stricter_permissions_end_waiting(subject: &QueueSubject) {
     subject.calls().msg_set(queue.id(), change, 16384).unwrap();
     assert_eq!(child.receive::<Received>(), Err(Errno::EACCES));
     child.finish();
+}
+
+fn a_sender_that_may_no_longer_write_learns_it_when_there_is_room(subject: &QueueSubject) {
+    if !conformance::User::can_be_changed() || subject.engine().is_some_and(|engine| !engine.is_shared()) {
+        conformance::trial::note("skipped: needs root to act as another user, and a facility that is open to it");
+        return;
+    }
+    let (uid, gid) = effective();
+    for room in [8, 4] {
+        let queue = subject.queue_with_mode(0o666);
+        queue.set_capacity(4).unwrap();
+        queue.send(1, b"full").unwrap();
+        let mut child = Child::fork(|test| {
+            conformance::User::ALICE.become_for_good();
+            sysv_engine::process::credentials_changed();
+            test.send(&());
+            let begun = Instant::now();
+            let sent = queue.send_with(2, b"more", 0);
+            test.send(&(sent, begun.elapsed().as_millis() as u64));
+        });
+        settle(&mut child);
+        let change = |mode, qbytes| {
+            let change = PermChange { uid, gid, mode };
+            subject.calls().msg_set(queue.id(), change, qbytes).unwrap();
+        };
+        change(0o600, 4);
+        // Longer than a sleeper of ours goes without a look.
+        std::thread::sleep(Duration::from_millis(300));
+        if room > 4 {
+            change(0o600, room);
+        } else {
+            queue.receive(0).unwrap();
+        }
+        let (sent, waited) = child.receive::<(Sent, u64)>();
+        assert_eq!(sent, Err(Errno::EACCES));
+        assert!(waited >= 300, "{waited} ms");
+        child.finish();
+    }
 }
 
 extern "C" fn nothing(_: i32) {}

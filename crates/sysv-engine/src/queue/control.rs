@@ -79,8 +79,7 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange, qbytes: u64) -> 
     }
     locked.check_change(slot, &change, &caller)?;
     locked.change_ownership_and(number, slot, &change, qbytes);
-    // "Sleeping receivers might be excluded by stricter permissions; sleeping senders might be able to send due to a larger
-    // queue size": all look again.
+    // Receivers may have lost their permission, senders may have room now: all look again.
     if has_file(slot)
         && let Ok(mapped) = Mapped::attach(member, &mut private, number, slot, id)
     {

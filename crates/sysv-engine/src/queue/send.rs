@@ -136,7 +136,12 @@ fn send_patiently(
         if !mapped.exists() {
             return Err(Errno::EIDRM);
         }
-        match may_send().and_then(|()| put(&contents, mapped.member, kind, text, &mut wakes)) {
+        // Linux asks for permission once more only when there is room: who has lost it waits on until then.
+        let attempt = match contents.has_room(text.len) {
+            true => may_send().and_then(|()| put(&contents, mapped.member, kind, text, &mut wakes)),
+            false => Err(Errno::EAGAIN),
+        };
+        match attempt {
             Err(Errno::EAGAIN) if waiting.goes_on() => waiting.wait(queue, &contents),
             result => {
                 waiting.end(&contents);
