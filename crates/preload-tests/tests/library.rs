@@ -28,6 +28,7 @@ const EXPORTED: &str = "
     sigprocmask pthread_sigmask pthread_attr_setsigmask_np sigblock sigsetmask sighold
     setuid seteuid setreuid setresuid setfsuid setgid setegid setregid setresgid setfsgid setgroups initgroups capset
     unshare setns
+    pthread_cancel
     dlopen dlmopen dlsym
     open open64 __open __open64 __open_2 __open64_2 openat openat64 __openat_2 __openat64_2 creat creat64
     fopen fopen64 freopen freopen64
