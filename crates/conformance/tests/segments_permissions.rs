@@ -11,6 +11,7 @@ conformance::on_each_shared_facility! {
     a_supplementary_group_is_as_good_as_the_primary_one,
     the_creators_group_counts_beside_the_owners,
     the_creator_keeps_the_owners_class_after_giving_away,
+    the_creator_keeps_the_owners_class_when_owner_and_mode_change,
     the_new_owner_gets_the_owners_class,
     the_new_group_gets_the_middle_bits,
     root_needs_no_bits,
@@ -152,6 +153,28 @@ fn the_creator_keeps_the_owners_class_after_giving_away(subject: &Subject) {
     assert_eq!(rights_of(User::ALICE, subject, &segment), rights_by(READ | WRITE));
     give(subject, &segment, User::BOB.uid, User::BOB.gid, 0o477);
     assert_eq!(rights_of(User::ALICE, subject, &segment), rights_by(READ));
+}
+
+/// Ours once made the creator one of the others where root changed the mode of what it had given away before.
+fn the_creator_keeps_the_owners_class_when_owner_and_mode_change(subject: &Subject) {
+    let segment = made_by_alice(subject, 0o600);
+    give(subject, &segment, User::BOB.uid, User::BOB.gid, 0o640);
+    assert_eq!(rights_of(User::ALICE, subject, &segment), rights_by(READ | WRITE));
+    assert_eq!(rights_of(User::BOB, subject, &segment), rights_by(READ | WRITE));
+    for mode in [0o600, 0o604] {
+        give(subject, &segment, User::BOB.uid, User::BOB.gid, mode);
+        assert_eq!(
+            rights_of(User::ALICE, subject, &segment),
+            rights_by(READ | WRITE),
+            "{mode:o}"
+        );
+    }
+    give(subject, &segment, User::DAVE.uid, User::DAVE.gid, 0o600);
+    let rights = [User::ALICE, User::BOB, User::DAVE].map(|user| rights_of(user, subject, &segment));
+    assert_eq!(rights, [READ | WRITE, 0, READ | WRITE].map(rights_by));
+    give(subject, &segment, User::ALICE.uid, User::ALICE.gid, 0o600);
+    let rights = [User::ALICE, User::BOB, User::DAVE].map(|user| rights_of(user, subject, &segment));
+    assert_eq!(rights, [READ | WRITE, 0, 0].map(rights_by));
 }
 
 fn the_new_owner_gets_the_owners_class(subject: &Subject) {

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use sysv_engine::abi::{IPC_CREAT, IPC_NOWAIT, SHM_RDONLY, Sembuf};
-use sysv_engine::inspect::LAYOUT;
+use sysv_engine::inspect::{LAYOUT, own_tag};
 use sysv_engine::{Asked, Engine, Errno, Join, PermChange, Queues, Segments, Semaphores, StatBy};
 
 const OWNER: u32 = 65534;
@@ -84,6 +84,24 @@ impl Place {
             self.lie(first + word * 4, value)?;
         }
         Ok(())
+    }
+
+    /// What a process leaves that dies in an `IPC_SET` of a registry's first object: the lock in its name, and the change.
+    fn arm(&self, liar: &Engine, registry: usize, uid: u32, mode: u32) -> Result<(), Errno> {
+        let place = LAYOUT.registries[registry];
+        let state = self.told(place.slots.0)?;
+        let intent = place.header.0 + 40;
+        for (word, value) in [(1, state), (2, uid), (3, uid), (4, mode), (0, 1)] {
+            self.lie(intent + word * 4, value)?;
+        }
+        self.lie(place.header.0, own_tag(liar))
+    }
+
+    fn told(&self, at: usize) -> Result<u32, Errno> {
+        let mut word = [0; 4];
+        let table = OpenOptions::new().read(true).open(self.0.join("table"));
+        let read = table.and_then(|table| table.read_exact_at(&mut word, at as u64));
+        read.map(|()| u32::from_le_bytes(word)).map_err(|_| Errno::EIO)
     }
 
     fn lie(&self, at: usize, value: u32) -> Result<(), Errno> {
@@ -324,6 +342,87 @@ fn memory_that_one_user_may_not_free_is_freed_at_its_owner_s_next_call() {
     assert!(file.exists(), "the other user may not remove it");
     place.as_user(OWNER, |e| Ok(errno_of(e.shmget(1, 0, 0))));
     assert!(!file.exists(), "its owner's next call does");
+}
+
+/// The hands of others: whoever takes a lock over finishes what its dead owner began, and a liar says what that was.
+/// `before` is what the owner's file was.
+fn the_file_stays(place: &Place, registry: usize, call: impl Fn(&Engine) -> Result<i32, Errno>) {
+    use std::os::unix::fs::MetadataExt;
+    let file = place.file_in(["shm", "sem", "msg"][registry]);
+    let access = || {
+        let st = std::fs::metadata(&file).unwrap();
+        (st.uid(), st.gid(), st.mode() & 0o7777)
+    };
+    let before = access();
+    for (user, uid, mode) in [
+        (OWNER, OWNER, 0o666),
+        (OWNER, OTHER, 0o666),
+        (0, OTHER, 0o666),
+        (0, OWNER, 0o666),
+    ] {
+        let lied = place.as_user(OTHER, |e| {
+            place.arm(e, registry, uid, mode)?;
+            Ok(0)
+        });
+        assert_eq!(lied, 0);
+        place.as_user(user, &call);
+        assert_eq!(
+            access(),
+            before,
+            "user {user} was made to give the file to {uid} with mode {mode:o}"
+        );
+        assert_eq!(
+            place.as_user(OTHER, |_| Ok(powers_over(&file))),
+            0,
+            "read 1, written 2, removed 4"
+        );
+    }
+}
+
+#[test]
+fn a_liar_s_unfinished_change_of_ownership_is_finished_on_no_file() {
+    let Some(place) = Place::shared("intents") else { return };
+    let made = place.as_user(OWNER, |e| {
+        e.shmget(KEY, 4096, IPC_CREAT | 0o600)?;
+        e.semget(KEY, 3, IPC_CREAT | 0o600)?;
+        e.msgget(KEY, IPC_CREAT | 0o600).map(|_| 0)
+    });
+    assert_eq!(made, 0);
+    the_file_stays(&place, 0, |e| e.shm_usage().map(|_| 0));
+    the_file_stays(&place, 1, |e| e.sem_usage().map(|_| 0));
+    the_file_stays(&place, 2, |e| e.msg_usage().map(|_| 0));
+}
+
+/// Reading found it: root's `IPC_SET` on a liar's object followed a symbolic link to a file of root's, which it then made
+/// everybody's. A second name of another's file is no better.
+#[test]
+fn root_s_change_of_a_liar_s_object_changes_no_other_file() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    let Some(place) = Place::shared("links") else { return };
+    let target = place.0.join("target");
+    std::fs::write(&target, "root's").unwrap();
+    let made = place.as_user(OTHER, |e| e.shmget(KEY, 4096, IPC_CREAT | 0o600).map(|_| 0));
+    assert_eq!(made, 0);
+    let (id, _) = place.join().shm_stat(FIRST_INDEX, StatBy::Index).unwrap();
+    let file = place.file();
+    for hard in [false, true] {
+        std::fs::remove_file(&file).unwrap();
+        // As the liar could, where the system lets everybody link to everybody's files.
+        if hard {
+            std::fs::hard_link(&target, &file).unwrap();
+        } else {
+            symlink(&target, &file).unwrap();
+        }
+        std::fs::set_permissions(&target, PermissionsExt::from_mode(0o600)).unwrap();
+        let change = PermChange {
+            uid: OTHER,
+            gid: OTHER,
+            mode: 0o666,
+        };
+        let _ = place.join().shm_set(id, change);
+        let st = std::fs::metadata(&target).unwrap();
+        assert_eq!((st.uid(), st.mode() & 0o7777), (0, 0o600), "hard link: {hard}");
+    }
 }
 
 /// The index of a namespace's first segment.

@@ -141,18 +141,31 @@ pub(crate) fn chmod(path: &CStr, mode: u32) -> Result<()> {
     unsafe { syscall!(SYS_chmod, path.as_ptr(), mode) }.map(drop)
 }
 
-/// `lchown(2)`.
 pub(crate) fn chown(path: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: `path` is a terminated string.
-    unsafe { syscall!(SYS_lchown, path.as_ptr(), uid, gid) }.map(drop)
+    unsafe { syscall!(SYS_chown, path.as_ptr(), uid, gid) }.map(drop)
 }
 
-/// `lsetxattr(2)`.
+/// `getxattr(2)`: how long the value is, which is then in `value`.
+pub(crate) fn getxattr(path: &CStr, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    // SAFETY: two terminated strings, and the kernel writes at most `value.len()` bytes.
+    unsafe {
+        syscall!(
+            SYS_getxattr,
+            path.as_ptr(),
+            name.as_ptr(),
+            value.as_mut_ptr(),
+            value.len()
+        )
+    }
+}
+
+/// `setxattr(2)`.
 pub(crate) fn setxattr(path: &CStr, name: &CStr, value: &[u8]) -> Result<()> {
     // SAFETY: two terminated strings, and the kernel reads `value.len()` bytes.
     unsafe {
         syscall!(
-            SYS_lsetxattr,
+            SYS_setxattr,
             path.as_ptr(),
             name.as_ptr(),
             value.as_ptr(),
@@ -161,12 +174,6 @@ pub(crate) fn setxattr(path: &CStr, name: &CStr, value: &[u8]) -> Result<()> {
         )
     }
     .map(drop)
-}
-
-/// `lremovexattr(2)`.
-pub(crate) fn removexattr(path: &CStr, name: &CStr) -> Result<()> {
-    // SAFETY: two terminated strings.
-    unsafe { syscall!(SYS_lremovexattr, path.as_ptr(), name.as_ptr()) }.map(drop)
 }
 
 pub(crate) fn mkdir(path: &CStr, mode: u32) -> Result<()> {

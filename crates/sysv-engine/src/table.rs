@@ -105,10 +105,10 @@ pub(crate) struct RegistryHeader {
 }
 
 /// An `IPC_SET` in progress: armed once the new values stand here, disarmed when all of them stand in the slot.
-/// Recovery applies an armed one again.
+/// Recovery does the rest of an armed one if the object's file has been changed already.
 #[repr(C)]
 pub(crate) struct Intent {
-    /// 0, or the slot's index + 1. The store of a non-zero value commits the change.
+    /// 0, or the slot's index + 1. Its store commits the change of an object that has no file; else the file's change does.
     pub armed: AtomicU32,
     /// The slot's state word, so that the intent cannot fall on a later object.
     pub state: AtomicU32,

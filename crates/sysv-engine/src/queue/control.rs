@@ -78,7 +78,7 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange, qbytes: u64) -> 
         return Err(Errno::EPERM);
     }
     locked.check_change(slot, &change, &caller)?;
-    locked.change_ownership_and(number, slot, &change, qbytes);
+    locked.change_ownership_and(number, slot, &change, qbytes, &caller)?;
     // Receivers may have lost their permission, senders may have room now: all look again.
     if has_file(slot)
         && let Ok(mapped) = Mapped::attach(member, &mut private, number, slot, id)

@@ -79,7 +79,7 @@ impl LockedQueues<'_> {
         tally.received_at.store(0, Relaxed);
         // In a namespace for one user the first use makes the file: many a queue is removed without one.
         if self.member.is_shared()
-            && let Err(errno) = file::make_exclusively(self.member, slot, new.id)
+            && let Err(errno) = file::make_exclusively(self.member, slot, new.id, flags as u32)
         {
             self.abandon(&new);
             return Err(errno_of_new_file(errno));

@@ -1,21 +1,26 @@
 //! An object's file: made, given its owner and mode, opened.
 
+use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{BACKED, BACKING, Locked, Mechanism, State};
+use super::{BACKED, BACKING, Locked, Mechanism};
+use crate::abi::S_IRWXUGO;
+use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
+use crate::facility::PermChange;
 use crate::file_access;
 use crate::member::Member;
 use crate::namespace;
 use crate::sys::{self, Fd};
 
-/// Makes the file of a new object in a namespace for several users: it must belong to the creator from the start.
-pub(crate) fn make_exclusively<S: Mechanism>(member: &Member, slot: &S, id: i32) -> Result<Fd> {
+/// Makes the file of a new object in a namespace for several users: it must belong to the creator from the start, and grant
+/// what the creator said, whatever others write into the slot meanwhile.
+pub(crate) fn make_exclusively<S: Mechanism>(member: &Member, slot: &S, id: i32, mode: u32) -> Result<Fd> {
     slot.flags().fetch_or(BACKING, Relaxed);
     let file = member.with_object_path(S::DIRECTORY, id, |path| {
         sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
     })?;
-    give_form(&file, slot)?;
+    give_form(&file, slot, mode)?;
     Ok(file)
 }
 
@@ -57,7 +62,7 @@ pub(crate) fn open_or_make<S: Mechanism>(member: &Member, slot: &S, id: i32, rea
             }
             other => other?,
         };
-        give_form(&file, slot)?;
+        give_form(&file, slot, slot.head().ownership().mode)?;
         if read_only {
             sys::open(path, access(read_only), 0)
         } else {
@@ -67,7 +72,7 @@ pub(crate) fn open_or_make<S: Mechanism>(member: &Member, slot: &S, id: i32, rea
 }
 
 /// Length and mode, then the word that both are right. The mode last: until then the owner can open the file again.
-fn give_form<S: Mechanism>(file: &Fd, slot: &S) -> Result<()> {
+fn give_form<S: Mechanism>(file: &Fd, slot: &S, mode: u32) -> Result<()> {
     let len = slot.file_length() as u64;
     // Never shorter: somebody may have more of it mapped.
     if (sys::fstat(file)?.st_size as u64) < len {
@@ -78,23 +83,46 @@ fn give_form<S: Mechanism>(file: &Fd, slot: &S) -> Result<()> {
         namespace::allocate(file, 0, eager as u64)?;
     }
     // Even where it is the one that the file was made with: the umask may have taken from that.
-    sys::fchmod(file, S::file_mode(slot.head().ownership().mode))?;
+    sys::fchmod(file, S::file_mode(mode & S_IRWXUGO))?;
     slot.flags().fetch_or(BACKED, Relaxed);
     Ok(())
 }
 
 impl<S: Mechanism> Locked<'_, S> {
-    /// Gives the file the owner and the mode that the slot says, as far as this process may.
-    pub(crate) fn match_file(&self, number: usize, slot: &S, state: State) {
-        if slot.flags().load(Relaxed) & BACKED == 0 {
-            return;
+    /// Gives the file the owner and the mode that `change` says, as far as the caller may.
+    ///
+    /// # Errors
+    /// `EIO` if the file is not as an object's file is.
+    pub(crate) fn change_file(&self, number: usize, slot: &S, change: &PermChange, caller: &Caller) -> Result<()> {
+        let granted = self.with_file(number, slot, |path| {
+            file_access::grant(path, &of_file::<S>(change), caller)
+        });
+        match granted {
+            // The object's creator, who is no longer its owner: the file lags behind until an `IPC_SET` of its owner or of root.
+            None | Some(Ok(()) | Err(Errno::EPERM)) => Ok(()),
+            Some(Err(_)) => Err(Errno::EIO),
         }
-        let owner = slot.head().ownership();
-        let mode = S::file_mode(owner.mode);
-        let id = self.registry().id(number, state);
-        // What this process may not change lags behind until an `IPC_SET` of the file's owner or of root.
-        let _ = self
-            .member
-            .with_object_path(S::DIRECTORY, id, |path| file_access::apply(path, &owner, mode));
+    }
+
+    /// Whether a change that somebody began has reached the file, so that it is to be finished.
+    pub(crate) fn has_reached_file(&self, number: usize, slot: &S, change: &PermChange) -> bool {
+        let reached = self.with_file(number, slot, |path| file_access::grants(path, &of_file::<S>(change)));
+        reached.is_none_or(|reached| reached == Ok(true))
+    }
+
+    fn with_file<T>(&self, number: usize, slot: &S, act: impl FnOnce(&CStr) -> Result<T>) -> Option<Result<T>> {
+        if slot.flags().load(Relaxed) & BACKED == 0 {
+            return None;
+        }
+        let id = self.registry().id(number, slot.head().state());
+        Some(self.member.with_object_path(S::DIRECTORY, id, act))
+    }
+}
+
+/// What a change of the object means for its file.
+fn of_file<S: Mechanism>(change: &PermChange) -> PermChange {
+    PermChange {
+        mode: S::file_mode(change.mode & S_IRWXUGO),
+        ..*change
     }
 }

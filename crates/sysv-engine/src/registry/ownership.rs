@@ -31,13 +31,23 @@ impl<S: Mechanism> Locked<'_, S> {
         Ok(())
     }
 
-    /// Makes a change that has been checked, and no less than all of it if this process is killed meanwhile.
-    pub(crate) fn change_ownership(&self, number: usize, slot: &S, change: &PermChange) {
-        self.change_ownership_and(number, slot, change, 0);
+    /// Makes a change that has been checked, wholly or not at all if this process is killed meanwhile.
+    ///
+    /// # Errors
+    /// `EIO` if the object's file is not as it must be; nothing is changed then.
+    pub(crate) fn change_ownership(&self, number: usize, slot: &S, change: &PermChange, caller: &Caller) -> Result<()> {
+        self.change_ownership_and(number, slot, change, 0, caller)
     }
 
     /// As [`change_ownership`](Self::change_ownership), and with it what `extra` means to the mechanism.
-    pub(crate) fn change_ownership_and(&self, number: usize, slot: &S, change: &PermChange, extra: u64) {
+    pub(crate) fn change_ownership_and(
+        &self,
+        number: usize,
+        slot: &S,
+        change: &PermChange,
+        extra: u64,
+        caller: &Caller,
+    ) -> Result<()> {
         let intent = &self.registry().header.intent;
         intent.state.store(slot.head().state().word(), Relaxed);
         intent.uid.store(change.uid, Relaxed);
@@ -46,10 +56,17 @@ impl<S: Mechanism> Locked<'_, S> {
         intent.ctime.store(sys::now(), Relaxed);
         intent.extra.store(extra, Relaxed);
         intent.armed.store(number as u32 + 1, Release);
-        self.finish_intent();
+        // The file comes first, and gets what the caller said, not what stands in the table by now.
+        let changed = self.change_file(number, slot, change, caller);
+        if changed.is_ok() {
+            self.apply_intent(slot);
+        }
+        intent.armed.store(0, Release);
+        changed
     }
 
-    /// Applies an armed change of ownership again.
+    /// Finishes a change of ownership that a dead process began, if its file has been changed; the file itself is left alone:
+    /// only the table says what the change was, and that is everybody's to write.
     pub(super) fn finish_intent(&self) {
         let registry = self.registry();
         let intent = &registry.header.intent;
@@ -57,17 +74,30 @@ impl<S: Mechanism> Locked<'_, S> {
             return;
         };
         if let Some(slot) = registry.slots.get(number) {
-            let head = slot.head();
-            let state = head.state();
-            if state.word() == intent.state.load(Relaxed) && state.exists() {
-                head.uid.store(intent.uid.load(Relaxed), Relaxed);
-                head.gid.store(intent.gid.load(Relaxed), Relaxed);
-                head.set_permission_bits(intent.mode.load(Relaxed) & S_IRWXUGO);
-                head.ctime.store(intent.ctime.load(Relaxed), Relaxed);
-                slot.apply(intent.extra.load(Relaxed));
-                self.match_file(number, slot, state);
+            let state = slot.head().state();
+            let change = PermChange {
+                uid: intent.uid.load(Relaxed),
+                gid: intent.gid.load(Relaxed),
+                mode: intent.mode.load(Relaxed),
+            };
+            if state.word() == intent.state.load(Relaxed)
+                && state.exists()
+                && self.has_reached_file(number, slot, &change)
+            {
+                self.apply_intent(slot);
             }
         }
         intent.armed.store(0, Release);
+    }
+
+    /// Has the slot say what the intent says.
+    fn apply_intent(&self, slot: &S) {
+        let intent = &self.registry().header.intent;
+        let head = slot.head();
+        head.uid.store(intent.uid.load(Relaxed), Relaxed);
+        head.gid.store(intent.gid.load(Relaxed), Relaxed);
+        head.set_permission_bits(intent.mode.load(Relaxed) & S_IRWXUGO);
+        head.ctime.store(intent.ctime.load(Relaxed), Relaxed);
+        slot.apply(intent.extra.load(Relaxed));
     }
 }

@@ -88,8 +88,7 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange) -> Result<()> {
     locked.sweep_doomed();
     let (number, slot, _) = locked.registry().find_id(id)?;
     locked.check_change(slot, &change, &caller)?;
-    locked.change_ownership(number, slot, &change);
-    Ok(())
+    locked.change_ownership(number, slot, &change, &caller)
 }
 
 /// `IPC_RMID`.

@@ -55,7 +55,7 @@ impl LockedSegments<'_> {
         slot.last.store(0, Relaxed);
         slot.attachments.store(0, Relaxed);
         if self.member.is_shared()
-            && let Err(errno) = file::make_exclusively(self.member, slot, new.id)
+            && let Err(errno) = file::make_exclusively(self.member, slot, new.id, flags as u32)
         {
             self.abandon(&new);
             return Err(errno_of_new_file(errno));

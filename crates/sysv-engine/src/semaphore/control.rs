@@ -210,8 +210,7 @@ pub(crate) fn set(member: &Member, id: i32, change: PermChange) -> Result<()> {
     let locked = LockedSets::lock(member, &private);
     let (number, slot, _) = locked.registry().find_id(id)?;
     locked.check_change(slot, &change, &caller)?;
-    locked.change_ownership(number, slot, &change);
-    Ok(())
+    locked.change_ownership(number, slot, &change, &caller)
 }
 
 /// `IPC_RMID`.

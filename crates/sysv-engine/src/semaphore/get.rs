@@ -112,7 +112,7 @@ impl Wanted {
             begin(&Set::inline(member, new.number, slot, state.sequence), self.nsems)
         } else {
             let file = if member.is_shared() {
-                file::make_exclusively(member, slot, new.id)
+                file::make_exclusively(member, slot, new.id, self.flags as u32)
             } else {
                 file::open_or_make(member, slot, new.id, false)
             };
