@@ -176,6 +176,30 @@ fn other_preloaded_libraries_come_after_ours() {
     assert_eq!(file.uid(), rustix::process::geteuid().as_raw());
 }
 
+/// Such a program wants its own library to be the first, and ended at once because ours was.
+#[test]
+fn a_program_with_the_address_sanitizer_runs() {
+    let place = Place::new();
+    let source = place.path("sanitized.c");
+    let text = "#include <stdio.h>\n#include <sys/shm.h>\n\
+                int main(void) { char *at = shmat(shmget(IPC_PRIVATE, 100, 0600), 0, 0); puts(at + 99); return 0; }";
+    fs::write(&source, text).unwrap();
+    let program = place.path("sanitized");
+    let compiled = Command::new("cc")
+        .args(["-fsanitize=address", "-o"])
+        .args([&program, &source])
+        .output();
+    if !compiled.is_ok_and(|cc| cc.status.success()) {
+        eprintln!("skipped: cc with -fsanitize=address does not work here");
+        return;
+    }
+    assert_eq!(place.prints(&["run", program.to_str().unwrap()]), "\n");
+    let show = "printf %s \"$ASAN_OPTIONS\"";
+    let mut with_options = place.sysv(&["run", "--", "sh", "-c", show]);
+    with_options.env("ASAN_OPTIONS", "detect_leaks=0");
+    assert_eq!(succeeds(with_options), "verify_asan_link_order=0:detect_leaks=0");
+}
+
 #[test]
 fn the_exit_status_is_the_programs() {
     let place = Place::new();
