@@ -21,7 +21,7 @@ pub struct Effort {
 impl Effort {
     /// For the report.
     pub const FULL: Effort = Effort {
-        rounds: 15,
+        rounds: 25,
         turn_ns: 5_000_000,
         latency_rounds: 5,
     };

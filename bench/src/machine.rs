@@ -39,20 +39,21 @@ impl Machine {
         let is_virtual = cpuinfo
             .lines()
             .any(|line| line.starts_with("flags") && line.contains(" hypervisor"));
-        let virtualisation = match said("systemd-detect-virt", &[]) {
+        let hypervisor = said("systemd-detect-virt", &["--vm"]).filter(|kind| kind != "none");
+        let virtualisation = match hypervisor {
             Some(kind) => kind,
             None if is_virtual => "a virtual machine".to_owned(),
             None => "none".to_owned(),
         };
         let programs = [
-            ("rustc", said("rustc", &["--version"])),
-            ("glibc", said("ldd", &["--version"])),
-            ("PostgreSQL", said("pgbench", &["--version"])),
-            ("stress-ng", said("stress-ng", &["--version"])),
+            ("rustc", "rustc ", said("rustc", &["--version"])),
+            ("glibc", "ldd ", said("ldd", &["--version"])),
+            ("PostgreSQL", "pgbench ", said("pgbench", &["--version"])),
+            ("stress-ng", "stress-ng, version ", said("stress-ng", &["--version"])),
         ];
-        let known = programs
-            .into_iter()
-            .filter_map(|(name, said)| Some((name.to_owned(), said?)));
+        let known = programs.into_iter().filter_map(|(name, introduction, said)| {
+            Some((name.to_owned(), said?.trim_start_matches(introduction).to_owned()))
+        });
         Machine {
             processor: field(&cpuinfo, "model name"),
             processors: crate::system::processors(),

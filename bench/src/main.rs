@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sysv_bench::compare::{self, Agreement};
 use sysv_bench::contest::Effort;
 use sysv_bench::launch::Launcher;
 use sysv_bench::results::{Results, Section as Ran};
 use sysv_bench::sections::{SECTIONS, Section};
-use sysv_bench::{compare, report, run, sections, tables, worker};
+use sysv_bench::{report, run, sections, tables, worker};
 
 /// Every operation on the kernel's facility, on ours and on their rivals, in turns in one run.
 #[derive(Debug, Parser)]
@@ -50,8 +51,11 @@ enum Command {
         /// Run this section only, and keep the results of the others; may be repeated
         #[arg(long, value_name = "SECTION")]
         only: Vec<String>,
+        /// Run a second time, and let the report say how far both runs agree
+        #[arg(long)]
+        again: bool,
         /// Run nothing: write the report anew from the results that are there
-        #[arg(long, conflicts_with = "only")]
+        #[arg(long, conflicts_with_all = ["only", "again"])]
         render: bool,
         /// Each case once, to see that it runs; the figures mean nothing
         #[arg(long)]
@@ -87,14 +91,16 @@ fn main() -> ExitCode {
         Some(Command::Run { sections, once, json }) => print_sections(&sections, once, json),
         Some(Command::Report {
             only,
+            again,
             render,
             once,
             without_peers,
             readme,
             output,
         }) => {
-            let launching = |results: &mut Results| run_into(results, &only, once, !without_peers, &output);
-            report(render, !only.is_empty(), &output, readme.as_deref(), launching)
+            let run = || run_into(&only, again, once, !without_peers, &output);
+            let ran = if render { Ok(()) } else { run() };
+            ran.and_then(|()| report(&output, readme.as_deref()))
         }
         Some(Command::Compare { first, second }) => return compared(&first, &second),
         Some(Command::Worker { job }) => worker::serve(&job, &worker::SUPPLY).map_err(|e| e.to_string()),
@@ -171,48 +177,56 @@ fn print_what_concerns(filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes the report, from results that are there, that are run, or both.
-fn report(
-    render: bool,
-    only_some: bool,
-    output: &Path,
-    readme: Option<&Path>,
-    run: impl FnOnce(&mut Results) -> Result<(), String>,
-) -> Result<(), String> {
-    std::fs::create_dir_all(output).map_err(|e| format!("{}: {e}", output.display()))?;
-    let path = output.join(report::RESULTS);
-    let mut results = match (render, only_some) {
-        (true, _) => Results::read(&path)?,
-        (false, true) if path.exists() => Results::read(&path)?,
-        _ => Results::new(),
-    };
-    if !render {
-        run(&mut results)?;
-    }
-    report::write(&results, output)?;
+/// Writes the report from the results that are there.
+fn report(output: &Path, readme: Option<&Path>) -> Result<(), String> {
+    let results = Results::read(&output.join(report::RESULTS))?;
+    let again = output.join(report::AGAIN);
+    let again = again.exists().then(|| Results::read(&again)).transpose()?;
+    report::write(&results, again.as_ref(), output)?;
     println!("{}", output.join(report::REPORT).display());
     readme.map_or(Ok(()), |readme| report::readme::update(&results, readme))
 }
 
 /// Sections are written as they are done, so that a run that is cut short can be gone on with.
-fn run_into(results: &mut Results, only: &[String], once: bool, with_peers: bool, output: &Path) -> Result<(), String> {
+fn run_into(only: &[String], again: bool, once: bool, with_peers: bool, output: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(output).map_err(|e| format!("{}: {e}", output.display()))?;
+    let path = output.join(if again { report::AGAIN } else { report::RESULTS });
+    let mut results = match !only.is_empty() && path.exists() {
+        true => Results::read(&path)?,
+        false => Results::new(),
+    };
     let effort = if once { Effort::ONCE } else { Effort::FULL };
+    let sections = chosen(only)?;
     let launcher = launcher(with_peers)?;
-    for section in chosen(only)? {
+    let mut left: u64 = sections.iter().map(|section| section.seconds).sum();
+    if !once {
+        println!("{} sections, {}", sections.len(), minutes(left));
+    }
+    for section in sections {
         let ran = run::run(section.name, (section.contests)(effort), &launcher, effort);
+        left -= section.seconds;
         println!(
-            "{}: {} figures in {:.0} s",
+            "{}: {} figures in {:.0} s; {} left",
             section.name,
             ran.measurements.len(),
-            ran.took
+            ran.took,
+            minutes(if once { 0 } else { left })
         );
         results.sections.insert(section.name.to_owned(), ran);
-        results.write(&output.join(report::RESULTS))?;
+        results.write(&path)?;
     }
     Ok(())
 }
 
-/// Exit status 1 if ratios differ by more than a fifth, 2 if there is nothing to compare.
+fn minutes(seconds: u64) -> String {
+    match seconds {
+        0 => "nothing".to_owned(),
+        s if s < 90 => format!("about {s} s"),
+        s => format!("about {} minutes", (s + 30) / 60),
+    }
+}
+
+/// Exit status 1 if ratios differ for no reason that shows, 2 if there is nothing to compare.
 fn compared(first: &Path, second: &Path) -> ExitCode {
     let (first, second) = match (Results::read(first), Results::read(second)) {
         (Ok(first), Ok(second)) => (first, second),
@@ -221,22 +235,35 @@ fn compared(first: &Path, second: &Path) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let pairs = compare::compare(&first, &second);
-    let (same, different): (Vec<_>, Vec<_>) = pairs.into_iter().partition(compare::Pair::agrees);
-    for pair in &different {
+    let in_section = |section: &Section| compare::section(section.name, &first, &second);
+    let pairs: Vec<_> = SECTIONS.iter().flat_map(in_section).collect();
+    let count = |agreement| pairs.iter().filter(|pair| pair.agreement() == agreement).count();
+    for pair in &pairs {
+        let why = match pair.agreement() {
+            Agreement::Same => continue,
+            Agreement::OtherDistance => "; the processors were not as far apart",
+            Agreement::Varies => "; in each run it varies more",
+            Agreement::Different => "",
+        };
         println!(
-            "{}, {}, {}: {} and {}, {:.0} % apart",
+            "{}, {}, {}: {} and {}, {:.0} % apart{why}",
             tables::name(&pair.case),
             pair.case.placement.name(),
             pair.subject,
-            tables::ratio(pair.first),
-            tables::ratio(pair.second),
+            tables::ratio(pair.ratios[0].median),
+            tables::ratio(pair.ratios[1].median),
             100.0 * pair.difference()
         );
     }
-    println!("{} ratios within a fifth, {} not", same.len(), different.len());
-    match (same.len(), different.len()) {
-        (0, 0) => ExitCode::from(2),
+    println!(
+        "{} ratios within a fifth, {} at another distance of the processors, {} that vary more, {} that differ",
+        count(Agreement::Same),
+        count(Agreement::OtherDistance),
+        count(Agreement::Varies),
+        count(Agreement::Different)
+    );
+    match (pairs.len(), count(Agreement::Different)) {
+        (0, _) => ExitCode::from(2),
         (_, 0) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }

@@ -6,6 +6,10 @@ use std::fmt::Write;
 pub struct Series {
     /// What the legend says.
     pub name: String,
+    /// Which colour: lines that belong together have the same.
+    pub colour: usize,
+    /// Whether it is the reference that another is compared with.
+    pub dashed: bool,
     /// Where it goes, both coordinates above zero.
     pub points: Vec<(f64, f64)>,
 }
@@ -22,8 +26,8 @@ pub struct Row {
 pub type Unit = fn(f64) -> String;
 
 /// Easy to tell apart, also for those who see fewer colours.
-const COLOURS: [&str; 8] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999",
+const COLOURS: [&str; 10] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999", "#7f3c8d", "#a5aa00",
 ];
 const WIDTH: f64 = 820.0;
 const STYLE: &str = "text{font:12px sans-serif;fill:#222}.title{font-weight:bold;font-size:14px}.grid{stroke:#ddd}\
@@ -52,6 +56,17 @@ impl Axis {
         })
     }
 
+    /// From the least of the values to the greatest, and each of them once.
+    fn through(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Option<(Axis, Vec<f64>)> {
+        let mut values: Vec<f64> = values.filter(|value| *value > 0.0 && value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        let (least, most) = (values.first()?.log10(), values.last()?.log10());
+        // A single value stands on the left.
+        let most = most.max(least + 0.1);
+        Some((Axis { least, most, from, to }, values))
+    }
+
     fn at(&self, value: f64) -> f64 {
         let part = (value.max(1e-12).log10() - self.least) / (self.most - self.least);
         self.from + part.clamp(0.0, 1.0) * (self.to - self.from)
@@ -75,14 +90,15 @@ fn begin(title: &str, height: f64) -> String {
     )
 }
 
-/// Lines over two logarithmic axes, a legend on the right. Nothing, if there is nothing to draw.
+/// Lines over two logarithmic axes, of which the lower one is marked where there are points, and a legend on the right.
+/// Nothing, if there is nothing to draw.
 pub fn lines(title: &str, below: &str, x_unit: Unit, y_unit: Unit, series: &[Series]) -> Option<String> {
     let height = 400.0;
     let points = || series.iter().flat_map(|series| series.points.iter().copied());
-    let x = Axis::over(points().map(|(x, _)| x), 80.0, 560.0)?;
+    let (x, marks) = Axis::through(points().map(|(x, _)| x), 80.0, 560.0)?;
     let y = Axis::over(points().map(|(_, y)| y), height - 50.0, 40.0)?;
     let mut svg = begin(title, height);
-    for value in x.decades() {
+    for value in marks {
         let at = x.at(value);
         let _ = writeln!(
             svg,
@@ -113,12 +129,8 @@ pub fn lines(title: &str, below: &str, x_unit: Unit, y_unit: Unit, series: &[Ser
         escaped(below)
     );
     for (index, series) in series.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let dashes = if index >= COLOURS.len() {
-            " stroke-dasharray=\"5 3\""
-        } else {
-            ""
-        };
+        let colour = COLOURS[series.colour % COLOURS.len()];
+        let dashes = if series.dashed { " stroke-dasharray=\"5 3\"" } else { "" };
         let places = series
             .points
             .iter()
@@ -208,9 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_through_points_is_marked_at_each_of_them() {
+        let (axis, marks) = Axis::through([64.0, 8.0, 64.0].into_iter(), 0.0, 300.0).unwrap();
+        assert_eq!(marks, [8.0, 64.0]);
+        assert_eq!((axis.at(8.0), axis.at(64.0)), (0.0, 300.0));
+        let (axis, _) = Axis::through([8.0].into_iter(), 0.0, 300.0).unwrap();
+        assert_eq!(axis.at(8.0), 0.0);
+    }
+
+    #[test]
     fn a_plot_names_its_series_and_escapes_them() {
         let series = [Series {
             name: "a < b".to_owned(),
+            colour: 0,
+            dashed: true,
             points: vec![(1.0, 2.0), (10.0, 20.0)],
         }];
         let svg = lines("title", "x", plain, plain, &series).unwrap();

@@ -1,5 +1,6 @@
 //! The report: Markdown and plots from results.
 
+mod again;
 mod plots;
 pub mod readme;
 
@@ -14,20 +15,25 @@ use crate::targets::{self, Verdict};
 
 /// The file of the results, beside the report.
 pub const RESULTS: &str = "results.json";
+/// The file of a second run's results.
+pub const AGAIN: &str = "again.json";
 /// The report.
 pub const REPORT: &str = "report.md";
 
-/// Writes the report and its plots into a directory.
+/// Writes the report and its plots into a directory. If there was a second run, the report says how far it agrees.
 ///
 /// # Errors
 /// In words that name the file.
-pub fn write(results: &Results, directory: &Path) -> Result<(), String> {
+pub fn write(results: &Results, second: Option<&Results>, directory: &Path) -> Result<(), String> {
     let put = |name: &str, text: &str| {
         let path = directory.join(name);
         fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
     };
     let mut text = head(results);
-    text += &verdicts(&targets::verdicts(results));
+    text += &verdicts(&targets::verdicts(results), second.map(targets::verdicts));
+    if let Some(second) = second {
+        text += &again::told(results, second);
+    }
     for section in SECTIONS {
         let Some(ran) = results.sections.get(section.name) else {
             continue;
@@ -64,25 +70,49 @@ fn head(results: &Results) -> String {
     text
 }
 
-fn verdicts(verdicts: &[Verdict]) -> String {
-    let mut text = String::from(
-        "## Targets\n\nRatios to the kernel's time in the same run, through the C ABI.\n\n\
-         | what | target | measured | |\n|---|---|---|---|\n",
+fn verdicts(verdicts: &[Verdict], again: Option<Vec<Verdict>>) -> String {
+    let met = verdicts.iter().filter(|verdict| verdict.met == Some(true)).count();
+    let mut text = format!(
+        "## Targets\n\nRatios to the kernel's time in the same run, through the C ABI. {met} of {} are met.\n\n",
+        verdicts.len()
     );
-    for verdict in verdicts {
-        let word = match verdict.met {
-            Some(true) => "met",
-            Some(false) if verdict.within_spread => "within its spread",
-            Some(false) => "**missed**",
-            None => "",
-        };
+    let second = if again.is_some() { " again |" } else { "" };
+    let _ = writeln!(
+        text,
+        "| what | target | measured |{second} | what bounds it, where it is missed |"
+    );
+    let _ = writeln!(
+        text,
+        "|---|---|---|{}---|---|",
+        if again.is_some() { "---|" } else { "" }
+    );
+    for (index, verdict) in verdicts.iter().enumerate() {
+        let repeated = again.as_ref().and_then(|again| again.get(index));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {word} |",
-            verdict.name, verdict.target, verdict.told
+            "| {} | {} | {} |{} {} | {} |",
+            verdict.name,
+            verdict.target,
+            verdict.told,
+            repeated.map_or_else(String::new, |again| format!(" {} |", again.told)),
+            word(verdict),
+            if verdict.met == Some(false) {
+                verdict.bounded_by
+            } else {
+                ""
+            },
         );
     }
     text + "\n"
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict.met {
+        Some(true) => "met",
+        Some(false) if verdict.within_spread => "within its spread",
+        Some(false) => "**missed**",
+        None => "",
+    }
 }
 
 fn told(section: &Section, ran: &Ran) -> String {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::job::Placement;
 use crate::machine::Machine;
@@ -97,12 +98,14 @@ impl Results {
         serde_json::from_str(&text).map_err(|e| format!("{}: not results of this benchmark: {e}", path.display()))
     }
 
-    /// Writes them.
+    /// Writes them, a measurement a line, so that two runs can be compared by eye as well.
     ///
     /// # Errors
     /// In words that name the file.
     pub fn write(&self, path: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| e.to_string())?;
+        let value = serde_json::to_value(self).map_err(|e| e.to_string())?;
+        let mut text = String::new();
+        spread(&value, 0, &mut text);
         fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))
     }
 
@@ -117,8 +120,94 @@ impl Results {
     }
 }
 
+/// What contains what, as deep as to a section's measurements.
+const DEPTH: usize = 4;
+
+/// JSON with a line for each thing that is not too deep inside others, and with the digits of a number that say something.
+fn spread(value: &Value, depth: usize, text: &mut String) {
+    let (open, close, inside): (_, _, Vec<(String, &Value)>) = match value {
+        Value::Object(fields) => {
+            let inside = fields
+                .iter()
+                .map(|(name, value)| (format!("{}:", Value::from(name.as_str())), value));
+            ('{', '}', inside.collect())
+        }
+        Value::Array(values) => ('[', ']', values.iter().map(|value| (String::new(), value)).collect()),
+        Value::Number(number) if number.is_f64() => {
+            let value = number.as_f64().unwrap_or_default();
+            // Whatever is written so is read again as a number.
+            *text += &format!("{value:.3e}").parse::<f64>().unwrap_or(value).to_string();
+            return;
+        }
+        plain => {
+            *text += &plain.to_string();
+            return;
+        }
+    };
+    let is_spread = depth < DEPTH && !inside.is_empty();
+    let begin = |depth| {
+        if is_spread {
+            format!("\n{:1$}", "", 2 * depth)
+        } else {
+            String::new()
+        }
+    };
+    text.push(open);
+    for (index, (name, value)) in inside.into_iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        *text += &begin(depth + 1);
+        *text += &name;
+        spread(value, depth + 1, text);
+    }
+    *text += &begin(depth);
+    text.push(close);
+}
+
 impl Default for Results {
     fn default() -> Results {
         Results::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measurement_is_a_line_and_is_read_again() {
+        let summary = Summary::of([1234.567, 0.000_123_456, 5e12]).unwrap();
+        let measurement = Measurement {
+            case: Case {
+                name: "a \"b\"".to_owned(),
+                placement: Placement::One,
+                size: Some(64),
+                number: None,
+            },
+            subject: "sysv".to_owned(),
+            each: summary,
+            processor: summary,
+            ratio: None,
+            latency: None,
+            fairness: Some(0.5),
+            mode: None,
+        };
+        let section = Section {
+            at: 1_700_000_000,
+            took: 1.0,
+            commit: "0123456".to_owned(),
+            measurements: vec![measurement.clone(), measurement],
+            skipped: Vec::new(),
+        };
+        let mut results = Results::new();
+        results.sections.insert("calls".to_owned(), section);
+        let mut text = String::new();
+        spread(&serde_json::to_value(&results).unwrap(), 0, &mut text);
+        assert_eq!(text.lines().filter(|line| line.contains("sysv\"")).count(), 2, "{text}");
+        let read: Results = serde_json::from_str(&text).unwrap();
+        let (read, written) = (&read.of("calls")[1], &results.of("calls")[1]);
+        assert_eq!((&read.case, read.fairness), (&written.case, written.fairness));
+        assert_eq!((read.each.minimum, read.each.median), (0.000_123_5, 1235.0));
     }
 }

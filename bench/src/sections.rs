@@ -23,6 +23,8 @@ pub struct Section {
     pub title: &'static str,
     /// What the reader should know.
     pub about: &'static str,
+    /// About how long it takes on two processors that have nothing else to do.
+    pub seconds: u64,
     /// Its contests.
     pub contests: fn(Effort) -> Vec<Contest<'static>>,
 }

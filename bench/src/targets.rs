@@ -33,6 +33,8 @@ struct Target {
     number: Option<usize>,
     figure: Figure,
     bound: f64,
+    /// What keeps it from being met, where it is not.
+    bounded_by: &'static str,
 }
 
 /// A target and what was measured.
@@ -48,6 +50,8 @@ pub struct Verdict {
     pub told: String,
     /// Whether it is met.
     pub met: Option<bool>,
+    /// What keeps it from being met, where it is not.
+    pub bounded_by: &'static str,
     /// Whether a ratio that misses its bound does so by less than it varies: its lower quartile is within.
     pub within_spread: bool,
 }
@@ -63,6 +67,7 @@ const fn call(name: &'static str, case: &'static str, bound: f64) -> Target {
         number: None,
         figure: Figure::Ratio,
         bound,
+        bounded_by: "",
     }
 }
 
@@ -233,6 +238,7 @@ impl Target {
             name: self.name,
             target: format!("{bound} {}{unit}", self.bound),
             measured,
+            bounded_by: self.bounded_by,
             told: measured.map_or_else(
                 || "not measured".to_owned(),
                 |value| format!("{}{unit}", crate::tables::ratio(value)),

@@ -10,9 +10,10 @@ use crate::message::Message;
 
 /// The queue in question, with others around it.
 struct Scene {
+    /// They go first: whoever waits would fail when what it waits at is removed.
+    _bystanders: Bystanders,
     queue: Queue,
     _others: Vec<Queue>,
-    _bystanders: Bystanders,
 }
 
 impl Scene {

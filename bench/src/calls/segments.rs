@@ -19,9 +19,10 @@ fn key(n: usize) -> i32 {
 }
 
 struct Scene {
+    /// They go first: whoever waits would fail when what it waits at is removed.
+    _bystanders: Bystanders,
     segment: Segment,
     _others: Vec<Segment>,
-    _bystanders: Bystanders,
 }
 
 impl Scene {

@@ -12,9 +12,10 @@ const NEVER: u16 = 2;
 
 /// The set in question, with others around it.
 struct Scene {
+    /// They go first: whoever waits would fail when what it waits at is removed.
+    _bystanders: Bystanders,
     set: Set,
     _others: Vec<Set>,
-    _bystanders: Bystanders,
 }
 
 impl Scene {

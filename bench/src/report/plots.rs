@@ -1,5 +1,6 @@
 //! Which plots a section has.
 
+use crate::contest::{KERNEL, SYSV};
 use crate::job::Placement;
 use crate::plot::{Row, Series, dots, lines};
 use crate::results::{Case, Measurement};
@@ -49,11 +50,16 @@ fn plain(value: f64) -> String {
     format!("{value}")
 }
 
+/// Whether the kernel does the same, so that the ratio is to its time.
+fn has_kernel(measurements: &[Measurement], ours: &Measurement) -> bool {
+    measurements.iter().any(|m| m.case == ours.case && m.subject == KERNEL)
+}
+
 /// Each operation of ours as a part of the kernel's.
 fn ratios(measurements: &[Measurement]) -> Option<String> {
     let ours = measurements
         .iter()
-        .filter(|m| m.subject == crate::contest::SYSV && m.case.placement == Placement::One);
+        .filter(|m| m.subject == SYSV && m.case.placement == Placement::One && has_kernel(measurements, m));
     let rows = ours.filter_map(|m| {
         Some(Row {
             name: name(&m.case),
@@ -89,22 +95,31 @@ fn series(
     wanted: impl Fn(&Measurement) -> bool,
     x: impl Fn(&Case) -> Option<usize>,
 ) -> Vec<Series> {
-    let mut all: Vec<Series> = Vec::new();
+    let mut all = Vec::new();
     for m in measurements.iter().filter(|m| wanted(m)) {
-        let Some(at) = x(&m.case) else { continue };
-        let point = (at as f64, m.each.median);
-        match all.iter_mut().find(|series| series.name == m.subject) {
-            Some(series) => series.points.push(point),
-            None => all.push(Series {
-                name: m.subject.clone(),
-                points: vec![point],
-            }),
+        if let Some(at) = x(&m.case) {
+            let colour = all.len();
+            continued(&mut all, m.subject.clone(), colour, false, (at, m.each.median));
         }
     }
     all
 }
 
-/// A plot for each kind of thing that there is more and more of.
+/// Adds a point to the line of that name, which begins with it if there is none.
+fn continued(all: &mut Vec<Series>, name: String, colour: usize, dashed: bool, (x, y): (usize, f64)) {
+    let point = (x as f64, y);
+    match all.iter_mut().find(|series| series.name == name) {
+        Some(series) => series.points.push(point),
+        None => all.push(Series {
+            name,
+            colour,
+            dashed,
+            points: vec![point],
+        }),
+    }
+}
+
+/// A plot for each kind of thing that there is more and more of: the kernel's lines dashed, ours in the same colours.
 fn growth(measurements: &[Measurement]) -> Vec<(String, Option<String>)> {
     let kinds = [
         "segments",
@@ -116,19 +131,18 @@ fn growth(measurements: &[Measurement]) -> Vec<(String, Option<String>)> {
     ];
     let plots = kinds.map(|kind| {
         let suffix = format!(", among {kind}");
-        let mut all: Vec<Series> = Vec::new();
+        let (mut all, mut calls) = (Vec::new(), Vec::new());
         for m in measurements {
             let (Some(call), Some(number)) = (m.case.name.strip_suffix(&suffix), m.case.number) else {
                 continue;
             };
-            let (label, point) = (format!("{}: {call}", m.subject), (number as f64, m.each.median));
-            match all.iter_mut().find(|series| series.name == label) {
-                Some(series) => series.points.push(point),
-                None => all.push(Series {
-                    name: label,
-                    points: vec![point],
-                }),
-            }
+            let known = calls.iter().position(|known| *known == call);
+            let colour = known.unwrap_or_else(|| {
+                calls.push(call);
+                calls.len() - 1
+            });
+            let name = format!("{}: {call}", m.subject);
+            continued(&mut all, name, colour, m.subject == KERNEL, (number, m.each.median));
         }
         let title = format!("with more and more {kind}");
         (

@@ -11,6 +11,7 @@ pub(super) const SECTION: Section = Section {
     about: "A process that holds a semaphore with `SEM_UNDO` is killed while another waits for it: the time from the kill to the \
             waiter's return. Then a hundred processes wait while somebody who lives owes them the unit; what they use of a \
             processor is for one second of waiting, all of them together.",
+    seconds: 12,
     contests,
 };
 

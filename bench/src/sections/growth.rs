@@ -11,6 +11,7 @@ pub(super) const SECTION: Section = Section {
     about: "The same operation with more and more objects of its kind, attachments of the segment in the process, processes \
             that wait at the object for something else, or processes in the namespace. Flat is good. A namespace has 16,384 \
             segments at most, the kernel 4,096 by default.",
+    seconds: 15,
     contests,
 };
 
@@ -66,7 +67,7 @@ fn contests(effort: Effort) -> Vec<Contest<'static>> {
             };
             contest.worker(KERNEL, Host::Kernel, job.clone());
             contest.worker(SYSV, Host::Library, job);
-            contest.rounds = Some(9);
+            contest.rounds = Some(15);
             contest.turn_ns = Some(3_000_000);
             contests.push(contest);
         }

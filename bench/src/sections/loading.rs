@@ -13,6 +13,7 @@ pub(super) const SECTION: Section = Section {
     name: "loading",
     title: "Loading the library",
     about: "`/bin/true`, started and waited for, with `libsysv.so` preloaded and without.",
+    seconds: 3,
     contests,
 };
 

@@ -11,6 +11,7 @@ pub(super) const SECTION: Section = Section {
     about: "\"Copy\" is one process that writes into memory that is there already. \"Exchange\" is a round trip with so many \
             bytes each way between two processes on two processors, copied in by one and out by the other. The kernel's \
             queues take 8 KiB at most by default; the owner of a namespace sets its limits.",
+    seconds: 40,
     contests,
 };
 

@@ -9,6 +9,7 @@ pub(super) const SECTION: Section = Section {
     title: "Streams of messages",
     about: "64 bytes each, from senders to as many receivers, as fast as they go; the time is for one message. A pipe and a \
             socket take bytes, so that several receivers of a pipe could get halves of a message: they stand in one-to-one only.",
+    seconds: 50,
     contests,
 };
 

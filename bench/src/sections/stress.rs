@@ -12,6 +12,7 @@ pub(super) const SECTION: Section = Section {
     title: "stress-ng",
     about: "Its stressors of System V IPC, two of each, on both facilities in turns; the time is for one of its \"bogo \
             operations\", each of which is many calls.",
+    seconds: 85,
     contests,
 };
 
@@ -75,7 +76,7 @@ fn contests(_: Effort) -> Vec<Contest<'static>> {
                 }),
             ));
         }
-        contest.rounds = Some(3);
+        contest.rounds = Some(6);
         contest.turn_ns = Some(1);
         contest
     });

@@ -180,7 +180,7 @@ impl Way for Line {
             let mut looks = 0u32;
             while self.word().load(Acquire) == seen {
                 looks += 1;
-                if shares_processor || looks.is_multiple_of(10_000) {
+                if shares_processor || looks.is_multiple_of(100_000) {
                     std::thread::yield_now();
                 } else {
                     std::hint::spin_loop();
