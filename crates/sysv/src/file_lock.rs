@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use record::Record;
 
+use crate::handle::Handle;
 use crate::patience::look;
 use crate::{AttachError, Errno, FileLockError, LockedFile, Segment};
 

@@ -68,6 +68,7 @@ mod claims;
 mod creation;
 mod error;
 mod file_lock;
+mod handle;
 mod id;
 mod kernel_proc;
 mod key;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sysv_engine::abi::S_IRWXUGO;
+use sysv_engine::PermChange;
+use sysv_engine::abi::{IpcPerm, S_IRWXUGO};
 
 /// The nine permission bits of an object: read and write for its owner, its group and everybody else.
 ///
@@ -120,6 +121,25 @@ pub struct Permissions {
     pub group: u32,
     /// What owner, group and others may do.
     pub mode: Mode,
+}
+
+impl Permissions {
+    pub(crate) fn of(perm: &IpcPerm) -> Permissions {
+        Permissions {
+            owner: perm.uid,
+            group: perm.gid,
+            mode: Mode::new(perm.mode),
+        }
+    }
+
+    /// As `IPC_SET` wants them.
+    pub(crate) fn change(self) -> PermChange {
+        PermChange {
+            uid: self.owner,
+            gid: self.group,
+            mode: self.mode.bits(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ mod stat;
 
 use std::fmt;
 
-use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPCMNI, MsqidDs};
-use sysv_engine::{PermChange, Queues, StatBy};
+use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IpcPerm, MsqidDs};
+use sysv_engine::{Queues, StatBy};
 
 pub use creation::NewMessageQueue;
 pub use in_place::MessageInPlace;
@@ -20,7 +20,8 @@ pub use receive::Messages;
 pub use selection::{Request, Selection};
 pub use stat::MessageQueueStat;
 
-use crate::error::{Mechanism, ObjectName, Ownership};
+use crate::error::{Mechanism, ObjectName};
+use crate::handle::Handle;
 use crate::{
     CapacityError, Errno, Id, Key, Namespace, Permissions, QueueGetError, RemoveError, SetError, StatError,
     TemporaryMessageQueue,
@@ -178,10 +179,9 @@ impl MessageQueue {
     /// ```
     #[doc(alias = "IPC_STAT")]
     pub fn stat(&self) -> Result<MessageQueueStat, StatError> {
-        match self.facility().msg_stat(self.id.get(), StatBy::Id) {
-            Ok((id, ds)) => Ok(MessageQueueStat::new(id, &ds)),
-            Err(errno) => Err(StatError::sort(errno, self.name(), self.exists(), self.ownership())),
-        }
+        let found = self.look(self.id.get(), StatBy::Id);
+        let (id, ds) = self.explained(found, StatError::sort)?;
+        Ok(MessageQueueStat::new(id, &ds))
     }
 
     /// Sets owner, group and mode, all three.
@@ -201,15 +201,8 @@ impl MessageQueue {
     /// ```
     #[doc(alias = "IPC_SET")]
     pub fn set_permissions(&self, permissions: Permissions) -> Result<(), SetError> {
-        let Permissions { owner, group, mode } = permissions;
-        let change = PermChange {
-            uid: owner,
-            gid: group,
-            mode: mode.bits(),
-        };
-        self.structure()
-            .and_then(|ds| self.facility().msg_set(self.id.get(), change, ds.qbytes))
-            .map_err(|errno| SetError::sort(errno, self.name(), self.exists(), self.ownership()))
+        let set = |ds: MsqidDs| self.facility().msg_set(self.id.get(), permissions.change(), ds.qbytes);
+        self.explained(self.structure().and_then(set), SetError::sort)
     }
 
     /// Sets how many bytes, and how many messages, the queue may hold. Messages that it holds already stay.
@@ -227,11 +220,7 @@ impl MessageQueue {
     #[doc(alias = "msg_qbytes")]
     pub fn set_capacity(&self, bytes: u64) -> Result<(), CapacityError> {
         let set = self.structure().and_then(|ds| {
-            let same = PermChange {
-                uid: ds.perm.uid,
-                gid: ds.perm.gid,
-                mode: ds.perm.mode,
-            };
+            let same = Permissions::of(&ds.perm).change();
             self.facility().msg_set(self.id.get(), same, bytes)
         });
         set.map_err(|errno| {
@@ -262,9 +251,8 @@ impl MessageQueue {
     /// ```
     #[doc(alias = "IPC_RMID")]
     pub fn remove(&self) -> Result<(), RemoveError> {
-        self.facility()
-            .msg_remove(self.id.get())
-            .map_err(|errno| RemoveError::sort(errno, self.name(), self.exists(), self.ownership()))
+        let removed = self.facility().msg_remove(self.id.get());
+        self.explained(removed, RemoveError::sort)
     }
 
     /// Makes the queue go with the returned handle.
@@ -293,36 +281,12 @@ impl MessageQueue {
         self.namespace.backend().queues()
     }
 
-    fn name(&self) -> ObjectName {
-        ObjectName::by_id(Mechanism::MessageQueue, self.id, self.namespace.location())
-    }
-
-    /// Whether it exists at all, whatever its permissions.
-    fn exists(&self) -> bool {
-        !matches!(
-            self.facility().msg_stat(self.id.get(), StatBy::Id),
-            Err(Errno::EINVAL | Errno::EIDRM)
-        )
-    }
-
     /// The queue's structure, for what `IPC_SET` must leave as it is: without read permission if need be.
     fn structure(&self) -> Result<MsqidDs, Errno> {
-        match self.facility().msg_stat(self.id.get(), StatBy::Id) {
+        match self.look(self.id.get(), StatBy::Id) {
             Ok((_, ds)) => Ok(ds),
             Err(errno) => self.structure_by_index().ok_or(errno),
         }
-    }
-
-    /// None where the facility numbers its queues in a way of its own (a kernel with `ipcmni_extend`).
-    fn structure_by_index(&self) -> Option<MsqidDs> {
-        let index = self.id.get().rem_euclid(IPCMNI);
-        let (id, ds) = self.facility().msg_stat(index, StatBy::IndexAny).ok()?;
-        (id == self.id.get()).then_some(ds)
-    }
-
-    /// Whose queue this is, for messages.
-    fn ownership(&self) -> Option<Ownership> {
-        self.structure_by_index().map(|ds| Ownership::of(&ds.perm))
     }
 }
 
@@ -343,6 +307,23 @@ fn explain_get(namespace: &Namespace, key: Key, errno: Errno) -> QueueGetError {
         },
         Errno::ENOMEM => QueueGetError::NoMemory { queue, errno },
         _ => QueueGetError::Other { queue, errno },
+    }
+}
+
+impl Handle for MessageQueue {
+    type Structure = MsqidDs;
+    const MECHANISM: Mechanism = Mechanism::MessageQueue;
+
+    fn place(&self) -> (&Namespace, Id) {
+        (&self.namespace, self.id)
+    }
+
+    fn look(&self, id: i32, by: StatBy) -> Result<(i32, MsqidDs), Errno> {
+        self.facility().msg_stat(id, by)
+    }
+
+    fn perm(structure: &MsqidDs) -> &IpcPerm {
+        &structure.perm
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::backend::Backend;
+use crate::handle::Handle;
 use crate::{Errno, Id, Mechanism, Namespace, ObjectName, ReportError, Segment, Stat, kernel_proc};
 
 /// A segment as an operator sees it.

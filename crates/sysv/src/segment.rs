@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use sysv_engine::abi::{IPCMNI, PAGE_SIZE, SHM_RND};
-use sysv_engine::{PermChange, Segments, StatBy};
+use sysv_engine::abi::{IpcPerm, PAGE_SIZE, SHM_RND, ShmidDs};
+use sysv_engine::{Segments, StatBy};
 
-use crate::error::{Mechanism, ObjectName, Ownership};
+use crate::error::{Mechanism, ObjectName};
+use crate::handle::Handle;
 use crate::mapping::Mapping;
 use crate::{
     Access, AttachError, Attachment, Errno, GetError, Id, Intent, Key, LockError, Namespace, NewSegment, Permissions,
@@ -292,10 +293,9 @@ impl Segment {
     /// ```
     #[doc(alias = "IPC_STAT")]
     pub fn stat(&self) -> Result<Stat, StatError> {
-        match self.facility().shm_stat(self.id.get(), StatBy::Id) {
-            Ok((id, ds)) => Ok(Stat::new(id, &ds)),
-            Err(errno) => Err(StatError::sort(errno, self.name(), self.exists(), self.ownership())),
-        }
+        let found = self.look(self.id.get(), StatBy::Id);
+        let (id, ds) = self.explained(found, StatError::sort)?;
+        Ok(Stat::new(id, &ds))
     }
 
     /// Sets owner, group and mode, all three.
@@ -315,15 +315,8 @@ impl Segment {
     /// ```
     #[doc(alias = "IPC_SET")]
     pub fn set_permissions(&self, permissions: Permissions) -> Result<(), SetError> {
-        let Permissions { owner, group, mode } = permissions;
-        let change = PermChange {
-            uid: owner,
-            gid: group,
-            mode: mode.bits(),
-        };
-        self.facility()
-            .shm_set(self.id.get(), change)
-            .map_err(|errno| SetError::sort(errno, self.name(), self.exists(), self.ownership()))
+        let set = self.facility().shm_set(self.id.get(), permissions.change());
+        self.explained(set, SetError::sort)
     }
 
     /// Removes the segment: its key is free at once, its memory goes with the last attachment.
@@ -345,9 +338,8 @@ impl Segment {
     /// ```
     #[doc(alias = "IPC_RMID")]
     pub fn remove(&self) -> Result<(), RemoveError> {
-        self.facility()
-            .shm_remove(self.id.get())
-            .map_err(|errno| RemoveError::sort(errno, self.name(), self.exists(), self.ownership()))
+        let removed = self.facility().shm_remove(self.id.get());
+        self.explained(removed, RemoveError::sort)
     }
 
     /// Keeps the segment's memory from being swapped out.
@@ -386,9 +378,8 @@ impl Segment {
     }
 
     fn lock(&self, lock: bool) -> Result<(), LockError> {
-        self.facility()
-            .shm_lock(self.id.get(), lock)
-            .map_err(|errno| LockError::sort(errno, self.name(), self.exists(), self.ownership()))
+        let locked = self.facility().shm_lock(self.id.get(), lock);
+        self.explained(locked, LockError::sort)
     }
 
     /// Makes the segment go with the returned handle.
@@ -408,26 +399,6 @@ impl Segment {
 
     fn facility(&self) -> &dyn Segments {
         self.namespace.backend().segments()
-    }
-
-    pub(crate) fn name(&self) -> ObjectName {
-        ObjectName::by_id(Mechanism::Segment, self.id, self.namespace.location())
-    }
-
-    /// Whether it exists at all, whatever its permissions.
-    pub(crate) fn exists(&self) -> bool {
-        !matches!(
-            self.facility().shm_stat(self.id.get(), StatBy::Id),
-            Err(Errno::EINVAL | Errno::EIDRM)
-        )
-    }
-
-    /// Whose segment this is, for messages, found out without permission to read it. None where the facility numbers
-    /// its segments in a way of its own (a kernel with `ipcmni_extend`).
-    fn ownership(&self) -> Option<Ownership> {
-        let index = self.id.get().rem_euclid(IPCMNI);
-        let (id, ds) = self.facility().shm_stat(index, StatBy::IndexAny).ok()?;
-        (id == self.id.get()).then(|| Ownership::of(&ds.perm))
     }
 
     fn explain_attach(&self, address: Address, read_only: bool, errno: Errno) -> AttachError {
@@ -485,6 +456,23 @@ fn explain_get(namespace: &Namespace, key: Key, intent: &Intent, errno: Errno) -
             _ => GetError::NoSpace { segment, wanted },
         },
         _ => GetError::Other { segment, errno },
+    }
+}
+
+impl Handle for Segment {
+    type Structure = ShmidDs;
+    const MECHANISM: Mechanism = Mechanism::Segment;
+
+    fn place(&self) -> (&Namespace, Id) {
+        (&self.namespace, self.id)
+    }
+
+    fn look(&self, id: i32, by: StatBy) -> Result<(i32, ShmidDs), Errno> {
+        self.facility().shm_stat(id, by)
+    }
+
+    fn perm(structure: &ShmidDs) -> &IpcPerm {
+        &structure.perm
     }
 }
 

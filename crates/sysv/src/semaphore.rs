@@ -9,15 +9,16 @@ mod values;
 
 use std::fmt;
 
-use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPCMNI, SEMVMX};
-use sysv_engine::{PermChange, Semaphores, StatBy};
+use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IpcPerm, SEMVMX, SemidDs};
+use sysv_engine::{Semaphores, StatBy};
 
 pub use creation::NewSemaphoreSet;
 pub use guard::{Hold, SemaphoreGuard};
 pub use operation::Operation;
 pub use stat::SemaphoreSetStat;
 
-use crate::error::{Mechanism, ObjectName, Ownership};
+use crate::error::{Mechanism, ObjectName};
+use crate::handle::Handle;
 use crate::{
     Errno, Id, Key, Namespace, Permissions, RemoveError, SemaphoreGetError, SetError, StatError, TemporarySemaphoreSet,
 };
@@ -203,10 +204,9 @@ impl SemaphoreSet {
     /// ```
     #[doc(alias = "IPC_STAT")]
     pub fn stat(&self) -> Result<SemaphoreSetStat, StatError> {
-        match self.facility().sem_stat(self.id.get(), StatBy::Id) {
-            Ok((id, ds)) => Ok(SemaphoreSetStat::new(id, &ds)),
-            Err(errno) => Err(StatError::sort(errno, self.name(), self.exists(), self.ownership())),
-        }
+        let found = self.look(self.id.get(), StatBy::Id);
+        let (id, ds) = self.explained(found, StatError::sort)?;
+        Ok(SemaphoreSetStat::new(id, &ds))
     }
 
     /// Sets owner, group and mode, all three.
@@ -226,15 +226,8 @@ impl SemaphoreSet {
     /// ```
     #[doc(alias = "IPC_SET")]
     pub fn set_permissions(&self, permissions: Permissions) -> Result<(), SetError> {
-        let Permissions { owner, group, mode } = permissions;
-        let change = PermChange {
-            uid: owner,
-            gid: group,
-            mode: mode.bits(),
-        };
-        self.facility()
-            .sem_set(self.id.get(), change)
-            .map_err(|errno| SetError::sort(errno, self.name(), self.exists(), self.ownership()))
+        let set = self.facility().sem_set(self.id.get(), permissions.change());
+        self.explained(set, SetError::sort)
     }
 
     /// Removes the set at once. Who waits for its semaphores fails.
@@ -251,9 +244,8 @@ impl SemaphoreSet {
     /// ```
     #[doc(alias = "IPC_RMID")]
     pub fn remove(&self) -> Result<(), RemoveError> {
-        self.facility()
-            .sem_remove(self.id.get())
-            .map_err(|errno| RemoveError::sort(errno, self.name(), self.exists(), self.ownership()))
+        let removed = self.facility().sem_remove(self.id.get());
+        self.explained(removed, RemoveError::sort)
     }
 
     /// Makes the set go with the returned handle.
@@ -282,26 +274,6 @@ impl SemaphoreSet {
 
     fn facility(&self) -> &dyn Semaphores {
         self.namespace.backend().semaphores()
-    }
-
-    fn name(&self) -> ObjectName {
-        ObjectName::by_id(Mechanism::SemaphoreSet, self.id, self.namespace.location())
-    }
-
-    /// Whether it exists at all, whatever its permissions.
-    fn exists(&self) -> bool {
-        !matches!(
-            self.facility().sem_stat(self.id.get(), StatBy::Id),
-            Err(Errno::EINVAL | Errno::EIDRM)
-        )
-    }
-
-    /// Whose set this is, for messages, found out without permission to read it. None where the facility numbers its sets
-    /// in a way of its own (a kernel with `ipcmni_extend`).
-    fn ownership(&self) -> Option<Ownership> {
-        let index = self.id.get().rem_euclid(IPCMNI);
-        let (id, ds) = self.facility().sem_stat(index, StatBy::IndexAny).ok()?;
-        (id == self.id.get()).then(|| Ownership::of(&ds.perm))
     }
 }
 
@@ -339,6 +311,23 @@ fn explain_get(namespace: &Namespace, key: Key, wanted: usize, errno: Errno) -> 
             (Err(_), _) => SemaphoreGetError::Other { set, errno },
         },
         _ => SemaphoreGetError::Other { set, errno },
+    }
+}
+
+impl Handle for SemaphoreSet {
+    type Structure = SemidDs;
+    const MECHANISM: Mechanism = Mechanism::SemaphoreSet;
+
+    fn place(&self) -> (&Namespace, Id) {
+        (&self.namespace, self.id)
+    }
+
+    fn look(&self, id: i32, by: StatBy) -> Result<(i32, SemidDs), Errno> {
+        self.facility().sem_stat(id, by)
+    }
+
+    fn perm(structure: &SemidDs) -> &IpcPerm {
+        &structure.perm
     }
 }
 

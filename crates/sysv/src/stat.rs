@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sysv_engine::abi::{SHM_DEST, SHM_LOCKED, ShmidDs};
 
-use crate::{Id, Key, Mode, Permissions};
+use crate::{Id, Key, Permissions};
 
 /// A segment's `shmid_ds` (shmctl(2)), as it was when it was asked for.
 ///
@@ -71,11 +71,7 @@ impl Stat {
             id: Id::new(id),
             key: Key::new(ds.perm.key),
             size: ds.segsz,
-            permissions: Permissions {
-                owner: ds.perm.uid,
-                group: ds.perm.gid,
-                mode: Mode::new(ds.perm.mode),
-            },
+            permissions: Permissions::of(&ds.perm),
             creator: ds.perm.cuid,
             creator_group: ds.perm.cgid,
             removed: ds.perm.mode & SHM_DEST != 0,

@@ -8,6 +8,7 @@ use sysv_engine::abi::MSG_COPY;
 use super::selection::Limit;
 use super::{Message, MessageQueue, Request};
 use crate::ReceiveError;
+use crate::handle::Handle;
 use crate::patience::Patience;
 
 /// Room for a message's bytes at first; messages are seldom longer.

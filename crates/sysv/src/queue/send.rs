@@ -6,6 +6,7 @@ use sysv_engine::Errno;
 
 use super::{Message, MessageQueue};
 use crate::SendError;
+use crate::handle::Handle;
 use crate::patience::Patience;
 
 impl MessageQueue {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sysv_engine::abi::MsqidDs;
 
 use crate::stat::time;
-use crate::{Id, Key, Mode, Permissions};
+use crate::{Id, Key, Permissions};
 
 /// A message queue's `msqid_ds` (msgctl(2)), as it was when it was asked for.
 ///
@@ -69,11 +69,7 @@ impl MessageQueueStat {
             messages: ds.qnum,
             bytes: ds.cbytes,
             capacity: ds.qbytes,
-            permissions: Permissions {
-                owner: ds.perm.uid,
-                group: ds.perm.gid,
-                mode: Mode::new(ds.perm.mode),
-            },
+            permissions: Permissions::of(&ds.perm),
             creator: ds.perm.cuid,
             creator_group: ds.perm.cgid,
             sent_at: time(ds.stime),

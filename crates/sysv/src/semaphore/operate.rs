@@ -7,6 +7,7 @@ use sysv_engine::abi::{IPC_NOWAIT, Sembuf, Timespec};
 
 use super::{Operation, SemaphoreSet};
 use crate::OperateError;
+use crate::handle::Handle;
 use crate::patience::Patience;
 
 /// So many operations are encoded without a heap.

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sysv_engine::abi::SemidDs;
 
 use crate::stat::time;
-use crate::{Id, Key, Mode, Permissions};
+use crate::{Id, Key, Permissions};
 
 /// A semaphore set's `semid_ds` (semctl(2)), as it was when it was asked for.
 ///
@@ -52,11 +52,7 @@ impl SemaphoreSetStat {
             id: Id::new(id),
             key: Key::new(ds.perm.key),
             semaphores: ds.nsems,
-            permissions: Permissions {
-                owner: ds.perm.uid,
-                group: ds.perm.gid,
-                mode: Mode::new(ds.perm.mode),
-            },
+            permissions: Permissions::of(&ds.perm),
             creator: ds.perm.cuid,
             creator_group: ds.perm.cgid,
             operated_at: time(ds.otime),

@@ -4,6 +4,7 @@ use sysv_engine::{Asked, Errno};
 
 use super::SemaphoreSet;
 use crate::ValueError;
+use crate::handle::Handle;
 
 impl SemaphoreSet {
     /// How many semaphores the set has, which never changes. It needs no permission.

@@ -6,7 +6,7 @@ use sysv_engine::abi::{IpcPerm, SHM_DEST, SHM_LOCKED};
 
 use super::{Party, Role, State};
 use crate::stat::time;
-use crate::{Id, Key, Mechanism, Mode, Permissions, Process};
+use crate::{Id, Key, Mechanism, Permissions, Process};
 
 /// An object of any kind.
 ///
@@ -150,11 +150,7 @@ impl Object {
             mechanism,
             id: Id::new(id),
             key: Key::new(perm.key),
-            permissions: Permissions {
-                owner: perm.uid,
-                group: perm.gid,
-                mode: Mode::new(perm.mode),
-            },
+            permissions: Permissions::of(perm),
             creator: perm.cuid,
             creator_group: perm.cgid,
             created_by: None,
