@@ -3,12 +3,12 @@
 use std::io::{self, BufRead, IsTerminal, Write, stderr, stdin};
 
 use clap::Args;
-use sysv::{Filter, Id, Key, Mechanism, Namespace, Object, Snapshot};
+use sysv::{Id, Key, Namespace, Object, Snapshot};
 
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::selection::{Conditions, Kinds};
-use crate::target::{Target, option};
+use crate::target::{Name, Target};
 use crate::{output, removal, wording};
 
 /// Remove objects
@@ -90,10 +90,11 @@ fn meant<'s>(
     if arguments.ids.is_empty() && arguments.keys.is_empty() {
         meant.extend(&snapshot.objects);
     }
-    let by_id = arguments.ids.iter().map(|&id| (Some(id), None));
-    let by_key = arguments.keys.iter().map(|&key| (None, Some(key)));
-    for (id, key) in by_id.chain(by_key) {
-        match named(id, key, namespace, snapshot) {
+    let kinds = arguments.kinds.wanted();
+    let by_id = arguments.ids.iter().copied().map(Name::Id);
+    let by_key = arguments.keys.iter().copied().map(Name::Key);
+    for name in by_id.chain(by_key) {
+        match name.find(&kinds, namespace, snapshot) {
             Ok(object) if meant.contains(&object) => {}
             Ok(object) => meant.push(object),
             Err(complaint) => failed.push(complaint),
@@ -101,42 +102,6 @@ fn meant<'s>(
     }
     meant.retain(|object| conditions.admits(object, snapshot.taken_at));
     meant
-}
-
-/// The one object that has this identifier or key.
-fn named<'s>(
-    id: Option<Id>,
-    key: Option<Key>,
-    namespace: &Namespace,
-    snapshot: &'s Snapshot,
-) -> Result<&'s Object, String> {
-    let location = namespace.location();
-    if key.is_some_and(Key::is_private) {
-        return Err("the key 0 names no object: those without a key have identifiers alone".to_owned());
-    }
-    let filter = Filter {
-        ids: id.into_iter().collect(),
-        keys: key.into_iter().collect(),
-        ..Filter::default()
-    };
-    let admitted = |object: &&Object| filter.admits(object, snapshot.taken_at);
-    let mut found = snapshot.objects.iter().filter(admitted);
-    let name = match (id, key) {
-        (Some(id), _) => format!("identifier {id}"),
-        (None, key) => format!("key {}", key.unwrap_or(Key::PRIVATE)),
-    };
-    match (found.next(), found.next()) {
-        (Some(object), None) => Ok(object),
-        (None, _) => Err(format!(
-            "nothing in {location} has the {name}; `sysv ls` shows what exists"
-        )),
-        (Some(one), Some(other)) => Err(format!(
-            "the {name} of {location} names a {} and a {}; say which: {}",
-            one.mechanism,
-            other.mechanism,
-            Mechanism::ALL.map(option).join(", ")
-        )),
-    }
 }
 
 fn remove(arguments: &Arguments, namespace: &Namespace, object: &Object) -> Result<String, String> {

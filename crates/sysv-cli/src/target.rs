@@ -1,9 +1,10 @@
 //! Which facility and which of its objects a command is about.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
-use sysv::{Filter, Id, Key, Mechanism, Namespace, Object, Snapshot};
+use sysv::{Id, Key, Mechanism, Namespace, Object, Snapshot};
 
 use crate::failure::Failure;
 use crate::selection::Kinds;
@@ -79,48 +80,69 @@ pub(crate) struct Which {
 impl Which {
     /// It, and the moment at which it was looked at.
     pub(crate) fn find(&self, namespace: &Namespace) -> Result<(Snapshot, Object), Failure> {
-        let wanted = self.kinds.wanted();
-        let snapshot = namespace.snapshot(&wanted)?;
-        let filter = Filter {
-            ids: self.id.into_iter().collect(),
-            keys: self.key.into_iter().collect(),
-            ..Filter::default()
-        };
-        let admitted = |object: &&Object| filter.admits(object, snapshot.taken_at);
-        let mut found = snapshot.objects.iter().filter(admitted);
-        if self.key.is_some_and(Key::is_private) {
-            return Err(Failure::new(
-                "the key 0 names no object: those without a key have identifiers alone",
-            ));
-        }
+        // The command line requires one of them.
         let name = match (self.id, self.key) {
-            (Some(id), _) => format!("identifier {id}"),
-            (_, Some(key)) => format!("key {key}"),
-            (None, None) => "neither identifier nor key".to_owned(),
+            (Some(id), _) => Name::Id(id),
+            (None, key) => Name::Key(key.unwrap_or(Key::PRIVATE)),
         };
+        let kinds = self.kinds.wanted();
+        let snapshot = namespace.snapshot(&kinds)?;
+        let object = name.find(&kinds, namespace, &snapshot).map_err(Failure::new)?.clone();
+        Ok((snapshot, object))
+    }
+}
+
+/// What an object is called by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Name {
+    Id(Id),
+    Key(Key),
+}
+
+impl Name {
+    /// The one object of these kinds that has it, or in words why there is not one.
+    pub(crate) fn find<'s>(
+        self,
+        kinds: &[Mechanism],
+        namespace: &Namespace,
+        snapshot: &'s Snapshot,
+    ) -> Result<&'s Object, String> {
+        let has_it = |object: &&Object| match self {
+            Name::Id(id) => object.id == id,
+            Name::Key(key) => object.key == key,
+        };
+        if matches!(self, Name::Key(key) if key.is_private()) {
+            return Err("the key 0 names no object: those without a key have identifiers alone".to_owned());
+        }
+        let location = namespace.location();
+        let mut found = snapshot.objects.iter().filter(has_it);
         match (found.next(), found.next()) {
-            (Some(object), None) => {
-                let object = object.clone();
-                Ok((snapshot, object))
-            }
-            (None, _) => Err(Failure::new(format_args!(
-                "no {} of {} has the {name}; `sysv ls` shows those that exist",
-                kinds_in_words(&wanted),
-                namespace.location()
-            ))),
-            (Some(one), Some(other)) => Err(Failure::new(format_args!(
-                "the {name} of {} names a {} and a {}; say which: {}",
-                namespace.location(),
+            (Some(object), None) => Ok(object),
+            (None, _) => Err(format!(
+                "no {} of {location} has the {self}; `sysv ls` shows those that exist",
+                kinds_in_words(kinds)
+            )),
+            (Some(one), Some(other)) => Err(format!(
+                "the {self} of {location} names a {} and a {}; say which: {}",
                 one.mechanism,
                 other.mechanism,
                 Mechanism::ALL.map(option).join(", ")
-            ))),
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Id(id) => write!(f, "identifier {id}"),
+            Name::Key(key) => write!(f, "key {key}"),
         }
     }
 }
 
 /// The option that says what an object is.
-pub(crate) fn option(kind: Mechanism) -> &'static str {
+fn option(kind: Mechanism) -> &'static str {
     match kind {
         Mechanism::Segment => "--segment",
         Mechanism::SemaphoreSet => "--semaphore",

@@ -199,7 +199,7 @@ fn rm_removes_what_it_can_and_names_what_it_cannot() {
     let lines: Vec<&str> = complaint.lines().collect();
     assert_eq!(lines.len(), 3, "{complaint}");
     assert!(
-        lines[0].starts_with("sysv rm: nothing in namespace") && lines[0].contains("has the identifier 77"),
+        lines[0].starts_with("sysv rm: no object of namespace") && lines[0].contains("has the identifier 77"),
         "{complaint}"
     );
     assert!(lines[1].contains("has the key 0x00000063"), "{complaint}");
