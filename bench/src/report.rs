@@ -96,14 +96,19 @@ fn verdicts(verdicts: &[Verdict], again: Option<Vec<Verdict>>) -> String {
             verdict.told,
             repeated.map_or_else(String::new, |again| format!(" {} |", again.told)),
             word(verdict),
-            if verdict.met == Some(false) {
-                verdict.bounded_by
-            } else {
-                ""
-            },
+            bound(verdict),
         );
     }
     text + "\n"
+}
+
+/// Why it is missed, if it is.
+fn bound(verdict: &Verdict) -> &'static str {
+    match (verdict.met, verdict.bounded_by) {
+        (Some(false), "") => "not known yet",
+        (Some(false), why) => why,
+        _ => "",
+    }
 }
 
 fn word(verdict: &Verdict) -> &'static str {

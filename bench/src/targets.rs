@@ -106,14 +106,33 @@ const fn stream(name: &'static str, case: &'static str, placement: Placement, ea
     }
 }
 
+const OPENED: &str =
+    "the segment's file must be opened and closed, 2 to 3 µs that the kernel's attachment does without";
+const SEMOP_DISTANCE: &str = "a cache line's way between the processors, which is the limit for anybody";
+const MUTEX: &str =
+    "who has found nothing for a while sleeps, and a wake-up costs tens of microseconds whoever does it";
+const FAIR: &str =
+    "a unit that is free goes to whoever comes first, and a process that runs comes before one that is being woken";
+const WORST: &str =
+    "eight processes on two processors: who is not running waits for the scheduler, whose slices are some milliseconds";
+/// The same memory and the same instructions on both sides.
+const NOISE: &str =
+    "the memory is the kernel's on both sides, and so are the instructions: what differs is the machine";
+const UNDER_LOCK: &str = "it happens under the set's lock, noted first so that whoever finds the owner dead can finish it; a single \
+                          operation without undo is one compare-and-swap";
+const DISTANCE: &str =
+    "a cache line's way between the processors, several times for each message: lock, row, counts and bytes";
+const SLEEP: &str = "both sleep and are woken by the kernel, which switches as often as for its own calls";
+const MESSAGE: &str = "the queue's lock, an envelope that a death leaves whole or not at all, and two copies";
+
 const TARGETS: &[Target] = &[
     call("`shmget` of an existing key", "shmget", 0.3),
     call("`IPC_STAT` of a segment", "shmctl IPC_STAT", 1.0),
     call("`shmat` + `shmdt`, already attached", "shmat + shmdt, again", 1.0),
-    call("`shmat` + `shmdt`, first attachment", "shmat + shmdt, first", 1.5),
+    call("`shmat` + `shmdt`, first attachment", "shmat + shmdt, first", 1.5).or(OPENED),
     call("creating and removing a segment", "shmget + IPC_RMID", 1.5),
-    call("first touch of a segment's pages", "first touch of 64 pages", 1.0),
-    sized("copying 1 MiB into a segment", "copy into a segment", 1 << 20, 1.0),
+    call("first touch of a segment's pages", "first touch of 64 pages", 1.0).or(NOISE),
+    sized("copying 1 MiB into a segment", "copy into a segment", 1 << 20, 1.0).or(NOISE),
     Target {
         section: "loading",
         subject: "with libsysv.so",
@@ -122,12 +141,13 @@ const TARGETS: &[Target] = &[
         ..call("loading `libsysv.so` into `/bin/true`", "/bin/true", 1.0)
     },
     call("`semop`", "semop, take and give", 0.06),
-    call("`semop` with `SEM_UNDO`", "semop with SEM_UNDO, take and give", 0.10),
+    call("`semop` with `SEM_UNDO`", "semop with SEM_UNDO, take and give", 0.10).or(UNDER_LOCK),
     call(
         "`semop` of two semaphores",
         "semop of two semaphores, take and give",
         0.10,
-    ),
+    )
+    .or(UNDER_LOCK),
     call("`GETVAL`", "semctl GETVAL", 0.06),
     call("`semget` + `IPC_RMID`", "semget + IPC_RMID", 1.5),
     turn(
@@ -135,20 +155,23 @@ const TARGETS: &[Target] = &[
         "sysv, semop",
         Placement::Two,
         0.02,
-    ),
+    )
+    .or(SEMOP_DISTANCE),
     turn(
         "`semop`, two processes in turns on one processor",
         "sysv, semop",
         Placement::One,
         1.0,
-    ),
-    mutex("a mutex among eight processes", Figure::Ratio, 0.1),
+    )
+    .or(SLEEP),
+    mutex("a mutex among eight processes", Figure::Ratio, 0.1).or(MUTEX),
     mutex(
         "the same: the slowest process's share of the fastest one's",
         Figure::Fairness,
         0.5,
-    ),
-    mutex("the same: the worst wait", Figure::WorstWait, 20.0),
+    )
+    .or(FAIR),
+    mutex("the same: the worst wait", Figure::WorstWait, 20.0).or(WORST),
     Target {
         section: "deaths",
         placement: Placement::Free,
@@ -165,35 +188,39 @@ const TARGETS: &[Target] = &[
             0.01,
         )
     },
-    sized("`msgsnd` + `msgrcv`, 8 bytes", "msgsnd + msgrcv", 8, 0.08),
-    sized("`msgsnd` + `msgrcv`, 64 bytes", "msgsnd + msgrcv", 64, 0.08),
+    sized("`msgsnd` + `msgrcv`, 8 bytes", "msgsnd + msgrcv", 8, 0.08).or(MESSAGE),
+    sized("`msgsnd` + `msgrcv`, 64 bytes", "msgsnd + msgrcv", 64, 0.08).or(MESSAGE),
     sized("`msgsnd` + `msgrcv`, 8 KiB", "msgsnd + msgrcv", 8192, 0.3),
     sized(
         "`msgrcv` by type among sixty",
         "msgrcv by type among sixty + msgsnd",
         64,
         0.1,
-    ),
+    )
+    .or(MESSAGE),
     turn(
         "`msgsnd`, two processes in turns on two processors",
         "sysv, msgsnd",
         Placement::Two,
         0.03,
-    ),
+    )
+    .or(DISTANCE),
     stream(
         "64-byte messages, one to one",
         "1 to 1, 64 bytes",
         Placement::Two,
         1,
         0.1,
-    ),
+    )
+    .or(DISTANCE),
     stream(
         "64-byte messages, four to four",
         "4 to 4, 64 bytes",
         Placement::Free,
         4,
         0.3,
-    ),
+    )
+    .or(DISTANCE),
     Target {
         figure: Figure::PartOfSpeed,
         ..sized(
@@ -206,6 +233,11 @@ const TARGETS: &[Target] = &[
 ];
 
 impl Target {
+    /// What keeps it from being met, where it is not.
+    const fn or(self, bounded_by: &'static str) -> Target {
+        Target { bounded_by, ..self }
+    }
+
     fn find<'r>(&self, results: &'r Results, subject: Option<&str>) -> Option<&'r Measurement> {
         results.of(self.section).iter().find(|m| {
             let case = &m.case;

@@ -50,10 +50,13 @@ fn table(results: &Results) -> String {
             let (Some(kernel), Some(summary)) = (kernel, ours.ratio) else {
                 continue;
             };
-            let mut operation = format!("{}{what}", name(&ours.case));
-            if section == "turns" {
-                let _ = write!(operation, ", {}", ours.case.placement.name());
-            }
+            let (case, place) = (&ours.case, ours.case.placement.name());
+            let operation = match section {
+                "turns" => format!("{}{what}, {place}", case.name),
+                "streams" => format!("messages {}, {place}", case.name),
+                "locks" => format!("{}{what}, {} processes", case.name, case.number.unwrap_or(0)),
+                _ => name(case),
+            };
             let mut told = ratio(summary.median);
             if summary.median > 1.0 {
                 told = format!("**{told}**");

@@ -15,7 +15,7 @@ pub(super) const SECTION: Section = Section {
     contests,
 };
 
-const SIZES: &[usize] = &[8, 64, 512, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20, 64 << 20];
+const SIZES: &[usize] = &[8, 64, 512, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 8 << 20, 64 << 20];
 
 fn copy(size: usize) -> Contest<'static> {
     let mut contest = Contest::new("copy", Placement::One);
@@ -72,7 +72,7 @@ fn contests(effort: Effort) -> Vec<Contest<'static>> {
         sizes.filter(move |size| effort != Effort::ONCE || *size <= 2 << 20)
     };
     let with_rounds = |mut contest: Contest<'static>| {
-        contest.rounds = contest.case.size.map(|size| if size < 16 << 20 { 11 } else { 5 });
+        contest.rounds = contest.case.size.map(|size| if size < 8 << 20 { 11 } else { 5 });
         contest
     };
     sizes()
