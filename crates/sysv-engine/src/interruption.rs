@@ -58,7 +58,7 @@ pub fn begin() -> bool {
 
 /// Whether the calling thread was interrupted since it [began](begin) its call.
 #[inline]
-pub fn is_interrupted() -> bool {
+pub(crate) fn is_interrupted() -> bool {
     EVER.load(SeqCst) != 0 && own().interruptions.load(SeqCst) != critical::interruptions_seen().load(Relaxed)
 }
 

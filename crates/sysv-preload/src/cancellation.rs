@@ -25,11 +25,12 @@ pub(crate) fn point<R: Returned>(call: impl Fn() -> R) -> R {
         let (handlers, errno) = (signals::handlers_run(), raw::errno());
         let returned = call();
         let ended_early = returned.value() == -1 && raw::errno() == Errno::EINTR;
-        if !ended_early || !interruption::is_interrupted() {
+        if !ended_early || !interruption::begin() {
             return returned;
         }
         act_upon_cancellation();
-        // The thread does not let itself be cancelled, or another was meant.
+        // The thread does not let itself be cancelled, or another was meant. From glibc 2.41 on its own signal tells the thread,
+        // perhaps before we do.
         if signals::handlers_run() != handlers {
             return returned;
         }
