@@ -1,5 +1,6 @@
 //! `sysv run`: a program and its children on a namespace.
 
+pub(crate) mod attendant;
 mod interpreter;
 mod leaks;
 pub(crate) mod library;
@@ -25,9 +26,10 @@ use crate::output;
 /// What they do with System V IPC happens there, unknown to the kernel's own facility. The program needs no change, but
 /// it must be dynamically linked with the GNU C library and must not gain privileges by being run.
 ///
-/// Without --ephemeral the program takes this command's place, so that nothing stands between it and whoever started it. The
-/// memory of a segment that was removed while in use is then back with the next call of anybody on the namespace after
-/// the last process that used it was killed.
+/// Without --ephemeral the program takes this command's place, so that nothing stands between it and whoever started it. A
+/// process beside it, sysv-attendant, which ends with the last process on the namespace, gives the memory of removed
+/// segments back when the last process that used them is killed. A container's first process has none: there that
+/// memory is back with the next call of anybody.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: the program's own; a signal that ends the program ends sysv, too. 125 if sysv fails, 126 if the program \
@@ -131,7 +133,9 @@ fn try_run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         Some(directory) => Namespace::create(directory, Members::OneUser),
         None => Namespace::current(),
     };
-    set_namespace(&mut command, &namespace.map_err(Refusal::failed)?);
+    let namespace = namespace.map_err(Refusal::failed)?;
+    set_namespace(&mut command, &namespace);
+    attendant::start(&namespace);
     // The program takes this process's place: it has its id, its parent and its terminal.
     let error = command.exec();
     Err(not_started(command.get_program(), &error))

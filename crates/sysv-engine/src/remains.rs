@@ -9,6 +9,7 @@
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use crate::errno::Errno;
 use crate::identity::{Command, Identity};
 use crate::live::Live;
 use crate::lock::Tag;
@@ -68,6 +69,47 @@ pub fn remains(directory: &CStr, each: &mut dyn FnMut(&Remnant)) -> Result<usize
     // SAFETY: nothing refers to the table any more: what `each` was given are copies.
     unsafe { mapped.unmap() };
     result
+}
+
+/// A namespace that is looked at for long by a process that is no member of it.
+#[derive(Debug)]
+pub struct Bystander {
+    mapped: namespace::Mapped,
+}
+
+impl Bystander {
+    /// # Errors
+    /// Those of joining an existing namespace.
+    pub fn open(directory: &CStr) -> Result<Bystander, JoinError> {
+        let mapped = namespace::open(directory, Join::Existing)?;
+        Ok(Bystander { mapped })
+    }
+
+    fn table(&self) -> &Table {
+        // SAFETY: mapped by `namespace::open` at the table's full size until `self` is dropped; atomics only.
+        unsafe { &*self.mapped.table }
+    }
+
+    /// Whether removed segments wait for their last user to go. It costs next to nothing to ask.
+    pub fn removed_segments_wait(&self) -> bool {
+        self.table().header.segments.doomed.load(Relaxed) != 0
+    }
+
+    /// How many members live; one too many where that cannot be found out.
+    pub fn living(&self) -> usize {
+        match Live::open(self.mapped.directory.as_c_str()) {
+            Ok(live) => Living::find(self.table(), &live).count(),
+            Err(Errno::ENOENT) => 0,
+            Err(_) => 1,
+        }
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        // SAFETY: nothing refers to the table any more.
+        unsafe { self.mapped.unmap() }
+    }
 }
 
 /// The records that have pages under them: touching others would allocate some.

@@ -37,7 +37,7 @@ pub(super) fn supervise(
     let mut child = spawn(&mut command)?;
     // A thread of its own, which ends with us. Without one, memory comes back with the program's next call.
     let watched = Namespace::clone(&namespace);
-    let _ = thread::Builder::new().spawn(move || watch::watch(&watched, None));
+    let _ = thread::Builder::new().spawn(move || watch::for_ever(&watched));
     let status = wait(&mut child, &mut signals).map_err(Refusal::not_waited_for)?;
 
     let left = leaks::find(&namespace).unwrap_or_else(|e| vec![e.to_string()]);

@@ -1,7 +1,8 @@
 //! Giving memory back at once: a removed segment is in nobody's way until its last user dies, and then nobody else may
 //! call for long.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,33 +13,36 @@ use sysv::Namespace;
 /// somebody lives who cannot be watched otherwise.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Frees the memory of removed segments when the last process dies that has them attached, until `end` is ready to be
-/// read; without `end`, for ever.
-pub(super) fn watch(namespace: &Namespace, end: Option<BorrowedFd<'_>>) {
-    let mut watched = Watched::default();
-    let mut seen = None;
+/// Frees the memory of removed segments when the last process dies that has them attached, for ever.
+pub(super) fn for_ever(namespace: &Namespace) {
     loop {
-        let now = namespace.removed_waiting();
-        if now.is_none() {
-            watched = Watched::default();
-        } else if now != seen || watched.blind {
-            watched = Watched::find(namespace);
+        if namespace.removed_waiting().is_some() {
+            while_somebody_has_any(namespace);
         }
-        seen = now;
-        match watched.wait(end) {
-            Woken::End => return,
-            // Looked at anew: this one's death is seen by whoever asks for the holders.
-            Woken::Death => watched.blind = true,
-            Woken::Tick => {}
+        thread::sleep(TICK);
+    }
+}
+
+/// As [`for_ever`], until no process is left that has a removed segment attached.
+pub(super) fn while_somebody_has_any(namespace: &Namespace) {
+    loop {
+        let watched = Watched::find(namespace);
+        if watched.processes.is_empty() && !watched.blind {
+            return;
+        }
+        let seen = namespace.removed_waiting();
+        let mut ticks = 0..LONGEST;
+        while ticks.next().is_some() {
+            // A death is looked at anew: this one is seen by whoever asks for the holders.
+            if watched.death_within(TICK) || watched.blind || namespace.removed_waiting() != seen {
+                break;
+            }
         }
     }
 }
 
-enum Woken {
-    End,
-    Death,
-    Tick,
-}
+/// After so many ticks who has them is asked anyway: somebody may have attached one between that question and the next.
+const LONGEST: u32 = 10;
 
 /// The processes that have removed segments attached.
 #[derive(Default)]
@@ -77,18 +81,11 @@ impl Watched {
         self.blind = true;
     }
 
-    fn wait(&self, end: Option<BorrowedFd<'_>>) -> Woken {
-        let watched = self.processes.iter().map(AsFd::as_fd);
-        let mut fds: Vec<PollFd<'_>> = end
-            .into_iter()
-            .chain(watched)
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-            .collect();
-        let tick = Timespec::try_from(TICK).ok();
-        match poll(&mut fds, tick.as_ref()) {
-            Ok(0) | Err(_) => Woken::Tick,
-            Ok(_) if end.is_some() && !fds[0].revents().is_empty() => Woken::End,
-            Ok(_) => Woken::Death,
-        }
+    /// Waits so long for one of them to die.
+    fn death_within(&self, patience: Duration) -> bool {
+        let watched = self.processes.iter();
+        let mut fds: Vec<PollFd<'_>> = watched.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let patience = Timespec::try_from(patience).ok();
+        matches!(poll(&mut fds, patience.as_ref()), Ok(1..))
     }
 }

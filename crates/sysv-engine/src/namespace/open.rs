@@ -15,6 +15,7 @@ use crate::sys::{self, Fd};
 use crate::table::{FINGERPRINT, FLAG_SHARED, LAYOUT_VERSION, MAGIC, Table};
 
 /// A namespace's files, mapped.
+#[derive(Debug)]
 pub(crate) struct Mapped {
     /// Absolute.
     pub directory: PathBuf,
