@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use sysv_engine::abi::{IPC_CREAT, IPC_NOWAIT, IPC_PRIVATE, MSG_COPY, SEM_UNDO, Sembuf};
 use sysv_engine::inspect::{self, LAYOUT};
-use sysv_engine::{Asked, Engine, Join, Queues, Segments, Semaphores, StatBy};
+use sysv_engine::{Asked, Engine, Errno, Join, Queues, Segments, Semaphores, StatBy};
 
 /// A namespace of the test's own, removed at its end. A test that hangs is ended by the alarm.
 struct Place(String);
@@ -426,4 +426,51 @@ fn a_message_handed_to_a_receiver_that_died_is_in_the_queue() {
     hand_to_a_dying_receiver(8);
     assert_eq!(receive(&engine, queue, MSG_COPY | IPC_NOWAIT), Ok(8));
     assert_eq!(receive(&engine, queue, IPC_NOWAIT), Ok(8));
+}
+
+/// Reading found it: `GETVAL` looks at a set, and once more under its lock. In between the set's file may say that there are
+/// fewer semaphores, and the second look was at one that is not there any more.
+#[test]
+fn a_set_that_shrinks_between_two_looks_is_no_panic() {
+    const IN_TABLE: u32 = 1 << 8;
+    const IN_FILE: u32 = 0b11;
+    const HELD: u32 = 1 << 19;
+    let place = Place::new("shrinking");
+    let engine = place.join();
+    let id = engine.semget(IPC_PRIVATE, 4, 0o600).unwrap();
+    let slot = LAYOUT.registries[1].slots.0;
+    // Its records have a file, whose head counts only if the semaphores stand there too.
+    let undo = Sembuf {
+        num: 0,
+        op: 1,
+        flg: SEM_UNDO as i16,
+    };
+    engine.semop(id, &[undo], None).unwrap();
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(format!("{}/sem/{id}", place.0))
+        .unwrap();
+    let sequence = id as u32 / 32768;
+    // The owner and the number of semaphores.
+    file.write_all_at(&(sequence + 1).to_le_bytes(), 4).unwrap();
+    file.write_all_at(&1u32.to_le_bytes(), 100).unwrap();
+    place.lie(slot + 256 + 3 * 16, sequence << 20 | HELD);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let answers = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                place.lie(slot + 128, IN_TABLE);
+                place.lie(slot + 128, IN_FILE);
+            }
+        });
+        let answers: Vec<_> = (0..20_000).map(|_| place.join().sem_ask(id, 3, Asked::Value)).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        answers
+    });
+    for answer in answers {
+        assert!(
+            matches!(answer, Ok(0) | Err(Errno::EIDRM | Errno::EINVAL)),
+            "{answer:?}"
+        );
+    }
 }

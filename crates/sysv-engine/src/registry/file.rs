@@ -126,3 +126,38 @@ fn of_file<S: Mechanism>(change: &PermChange) -> PermChange {
         ..*change
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(unsafe_code)]
+
+    use std::ffi::CString;
+
+    use super::*;
+    use crate::abi::{IPC_NOWAIT, IPC_PRIVATE};
+    use crate::{Engine, Join, Queues, queue};
+
+    /// Reading found it: a file that is made a second time, because its maker was killed before it said that it is whole, was cut
+    /// to its first length. Meanwhile others may have used more of it.
+    #[test]
+    fn a_file_that_is_made_again_keeps_its_length() {
+        let directory = format!("/dev/shm/sysv-file-unit-{}", std::process::id());
+        let engine = Engine::join(&CString::new(directory.as_str()).unwrap(), Join::Create).unwrap();
+        let id = engine.msgget(IPC_PRIVATE, 0o600).unwrap();
+        let mut message = [7u64, 0x1234];
+        // SAFETY: the message is that long.
+        unsafe { engine.msgsnd(id, (&raw const message) as usize, 8, IPC_NOWAIT) }.unwrap();
+        let member = engine.member();
+        let (_, slot, _) = queue::registry(member.table()).find_id(id).unwrap();
+        let length = |file: &Fd| sys::fstat(file).unwrap().st_size as usize;
+        let before = length(&open(member, slot, id, true).unwrap());
+        assert!(before > slot.file_length(), "it has grown");
+        slot.flags().store(BACKING, Relaxed);
+        assert_eq!(length(&open_or_make(member, slot, id, false).unwrap()), before);
+        message[1] = 0;
+        // SAFETY: the message may be overwritten, and is that long.
+        let received = unsafe { engine.msgrcv(id, (&raw mut message) as usize, 8, 0, IPC_NOWAIT) };
+        assert_eq!((received, message[1]), (Ok(8), 0x1234));
+        let _ = std::fs::remove_dir_all(directory);
+    }
+}

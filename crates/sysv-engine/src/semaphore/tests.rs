@@ -3,6 +3,8 @@
 use std::ffi::CString;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::memory::Set;
+use super::registry;
 use crate::abi::{IPC_CREAT, IPC_NOWAIT, IPC_PRIVATE, SEM_UNDO, Sembuf, Timespec};
 use crate::{Asked, Engine, Errno, Join, Kernel, Semaphores, StatBy};
 
@@ -120,4 +122,19 @@ fn threads_hand_each_other_the_turn() {
         assert_eq!(engine.sem_ask(id, 0, Asked::Value), Ok(0));
         engine.sem_remove(id).unwrap();
     }
+}
+
+/// Reading found it: whoever needed records in a set that was removed at that moment made the set's file anew, which nobody
+/// removed any more.
+#[test]
+fn records_in_a_removed_set_make_no_file() {
+    let namespace = Namespace::new();
+    let engine = namespace.join(Join::Create);
+    let id = engine.semget(IPC_PRIVATE, 1, 0o600).unwrap();
+    let member = engine.member();
+    let (number, slot, state) = registry(member.table()).find_id(id).unwrap();
+    let seen = Set::of_slot(member, number, slot, state).unwrap();
+    engine.sem_remove(id).unwrap();
+    assert_eq!(seen.with_records().map(drop).err(), Some(Errno::EIDRM));
+    assert_eq!(std::fs::read_dir(format!("{}/sem", namespace.0)).unwrap().count(), 0);
 }
