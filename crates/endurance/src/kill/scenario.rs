@@ -216,6 +216,16 @@ impl<'s> Actor<'s> {
         }
     }
 
+    /// Becomes a member, and the process that [`interrupts`] interrupts.
+    fn expect_signal(&mut self) -> sysv_engine::Result<()> {
+        extern "C" fn nothing(_: i32) {}
+        // SAFETY: the handler touches nothing.
+        unsafe { libc::signal(libc::SIGUSR1, nothing as *const () as usize) };
+        self.stage.board.ids[6].store(std::process::id() as i32, SeqCst);
+        self.join();
+        Ok(())
+    }
+
     fn fork(&mut self) {
         // SAFETY: the traced process has one thread.
         if unsafe { libc::fork() } == 0 {
@@ -243,6 +253,22 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
 /// The scenario with a name.
 pub(crate) fn named(name: &str) -> Option<&'static Scenario> {
     all().find(|scenario| scenario.name == name)
+}
+
+/// Interrupts the victim with a signal, a moment later: it is only about to sleep.
+fn interrupts(_: &Engine, board: &Board) -> sysv_engine::Result<()> {
+    let victim = board.ids[6].load(SeqCst);
+    // SAFETY: no memory is involved.
+    let victim = unsafe { libc::syscall(libc::SYS_pidfd_open, victim, 0) };
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        // SAFETY: no memory is involved; the descriptor is this thread's own.
+        unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, victim, libc::SIGUSR1, 0, 0);
+            libc::close(victim as i32);
+        }
+    });
+    Ok(())
 }
 
 /// Does nothing but to become a member.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPC_NOWAIT, MSG_COPY, MSG_NOERROR};
 use sysv_engine::{Engine, Errno, Join, PermChange, Queues, Result, StatBy, process};
 
-use super::{Actor, Died, KEY, NOBODY, ORDINARY, OTHER, Scenario, Waits, join};
+use super::{Actor, Died, KEY, NOBODY, ORDINARY, OTHER, Scenario, Waits, interrupts, join};
 use crate::board::Board;
 use crate::inquest::{receive, send};
 
@@ -210,6 +210,18 @@ pub(super) const ALL: &[Scenario] = &[
         ..WAITING
     },
     Scenario {
+        name: "msgsnd-waiting-interrupted",
+        prepare: full,
+        ready: |a| a.expect_signal(),
+        release: interrupts,
+        act: |a| match a.send(7, 700) {
+            Err(Errno::EINTR) => Ok(()),
+            other => other,
+        },
+        keeps: true,
+        ..WAITING
+    },
+    Scenario {
         name: "msgsnd-waiting-removed",
         prepare: full,
         release: removes,
@@ -278,6 +290,17 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "msgrcv-waiting-given",
         act: |a| a.receive(5, 0),
+        ..WAITING
+    },
+    Scenario {
+        name: "msgrcv-waiting-interrupted",
+        ready: |a| a.expect_signal(),
+        release: interrupts,
+        act: |a| match a.receive(5, 0) {
+            Err(Errno::EINTR) => Ok(()),
+            other => other,
+        },
+        keeps: true,
         ..WAITING
     },
     Scenario {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use sysv_engine::abi::{IPC_CREAT, IPC_EXCL, IPC_NOWAIT, SEM_UNDO, Sembuf, Timespec};
 use sysv_engine::{Asked, Engine, Errno, Join, PermChange, Result, Semaphores, process};
 
-use super::{Actor, Died, KEY, NOBODY, ORDINARY, OTHER, Scenario, Waits, join};
+use super::{Actor, Died, KEY, NOBODY, ORDINARY, OTHER, Scenario, Waits, interrupts, join};
 use crate::board::Board;
 
 /// Semaphores of the survivor's set, and what they begin with.
@@ -59,6 +59,12 @@ fn make(engine: &Engine, board: &Board, nsems: i32) -> Result<()> {
 /// A set to which the survivor owes something.
 fn owed(engine: &Engine, board: &Board) -> Result<()> {
     small(engine, board)?;
+    engine.semop(set(board), &[undo(0, -1), undo(2, 2)], None)
+}
+
+/// As [`owed`], with values in the set's file.
+fn large_and_owed(engine: &Engine, board: &Board) -> Result<()> {
+    large(engine, board)?;
     engine.semop(set(board), &[undo(0, -1), undo(2, 2)], None)
 }
 
@@ -296,6 +302,29 @@ pub(super) const ALL: &[Scenario] = &[
         ..WAITING
     },
     Scenario {
+        name: "semop-waiting-interrupted",
+        ready: |a| a.expect_signal(),
+        act: |a| match a.semop(&[plain(1, -1)]) {
+            Err(Errno::EINTR) => Ok(()),
+            other => other,
+        },
+        release: interrupts,
+        keeps: true,
+        ..WAITING
+    },
+    Scenario {
+        name: "semop-waiting-interrupted-several-undo",
+        prepare: large,
+        ready: |a| a.expect_signal(),
+        act: |a| match a.semop(&[plain(0, -1), undo(1, -2), plain(2, -1)]) {
+            Err(Errno::EINTR) => Ok(()),
+            other => other,
+        },
+        release: interrupts,
+        keeps: true,
+        ..WAITING
+    },
+    Scenario {
         name: "semop-serves",
         act: |a| a.semop(&[plain(1, 1)]),
         ..SERVING
@@ -327,6 +356,24 @@ pub(super) const ALL: &[Scenario] = &[
             a.join().sem_set_value(id, 0, 9)
         },
         ..WITH_SET
+    },
+    Scenario {
+        name: "setval-in-file",
+        prepare: large_and_owed,
+        act: |a| {
+            let id = set(a.stage.board);
+            a.join().sem_set_value(id, 0, 9)
+        },
+        ..WITH_SET
+    },
+    Scenario {
+        name: "setval-in-file-serves",
+        prepare: large,
+        act: |a| {
+            let id = set(a.stage.board);
+            a.join().sem_set_value(id, 1, 1)
+        },
+        ..SERVING
     },
     Scenario {
         name: "setval-serves",
