@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::locked::LockedSet;
 use super::waiters::{DONE, FAILED, Operations};
-use super::word::{FROZEN, HELD, Last, MORE, OWED, Word, ZERO};
+use super::word::{self, FROZEN, HELD, Last, MORE, OWED, Possible, Word, ZERO};
 use crate::abi::{IPC_NOWAIT, SEM_UNDO, SEMAEM, SEMVMX, Sembuf};
 use crate::errno::Errno;
 use crate::lock::Tag;
@@ -45,21 +45,23 @@ pub(super) struct Party {
     pub cell: Option<usize>,
 }
 
-/// The value after an operation, or why there is none.
+/// Whether an operation on a semaphore with this value can be done, or why not.
 #[inline]
 fn operate(value: i32, operation: &Sembuf) -> Outcome {
-    let op = i32::from(operation.op);
-    if op == 0 && value != 0 || value + op < 0 {
-        Outcome::Blocked {
+    outcome_of(word::judge(value, operation.op.into()), operation)
+}
+
+#[inline]
+fn outcome_of(possible: Possible, operation: &Sembuf) -> Outcome {
+    match possible {
+        Possible::Now => Outcome::Done,
+        Possible::Later => Outcome::Blocked {
             semaphore: operation.num,
-            for_zero: op == 0,
+            for_zero: operation.op == 0,
             nowait: i32::from(operation.flg) & IPC_NOWAIT != 0,
-        }
-    } else if value + op > SEMVMX {
+        },
         // "For some operation, semop+semval is greater than SEMVMX"
-        Outcome::Failed(Errno::ERANGE)
-    } else {
-        Outcome::Done
+        Possible::TooLarge => Outcome::Failed(Errno::ERANGE),
     }
 }
 
@@ -118,20 +120,10 @@ impl LockedSet<'_> {
         let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
             return Outcome::Failed(Errno::EFBIG);
         };
-        let mut seen = semaphore.word.load(Relaxed);
-        loop {
-            let word = Word(seen);
-            let outcome = operate(word.value(), operation);
-            let new = match outcome {
-                Outcome::Done => word.after(word.value() + i32::from(operation.op), last).0,
-                Outcome::Blocked { for_zero, .. } if mark => seen | if for_zero { ZERO } else { MORE },
-                _ => return outcome,
-            };
-            match semaphore.word.compare_exchange_weak(seen, new, AcqRel, Relaxed) {
-                Ok(_) => return outcome,
-                Err(now) => seen = now,
-            }
-        }
+        outcome_of(
+            word::operate(&semaphore.word, operation.op.into(), last, mark),
+            operation,
+        )
     }
 
     #[inline]

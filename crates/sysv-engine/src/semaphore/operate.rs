@@ -1,16 +1,16 @@
 //! `semop` and `semtimedop`.
 
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::time::Duration;
 
 use super::commit::{Outcome, Party};
 use super::locked::LockedSet;
 use super::memory::{Set, stands_in_table};
 use super::waiters::Operations;
-use super::word::{FROZEN, Last, MORE, OWED, Word, ZERO};
+use super::word::{self, FROZEN, Last, OWED, Word};
 use super::{brief, registry, wait};
-use crate::abi::{IPC_NOWAIT, SEM_UNDO, SEMVMX, Sembuf, Timespec};
+use crate::abi::{IPC_NOWAIT, SEM_UNDO, Sembuf, Timespec};
 use crate::credentials::Caller;
 use crate::critical;
 use crate::errno::{Errno, Result};
@@ -68,23 +68,9 @@ fn swap_in_file(member: &Member, number: usize, slot: &SetSlot, state: State, op
 
 #[inline]
 fn swap_word(member: &Member, head: &SetHead, word: &AtomicU64, sequence: u16, operation: &Sembuf) -> Option<()> {
-    let op = i32::from(operation.op);
     let last = Last::of(member.identity());
-    let closed = if op > 0 { FROZEN | OWED | MORE } else { FROZEN | OWED };
-    // The greatest value that the operation may leave; what is below zero is greater still.
-    let most = if op == 0 { 0 } else { SEMVMX as u32 };
-    let mut seen = word.load(Relaxed);
-    loop {
-        let now = Word(seen);
-        let value = now.value() + op;
-        let ends_a_wait = op < 0 && value == 0 && now.has(ZERO);
-        if value as u32 > most || ends_a_wait || !now.is_open(sequence, closed) {
-            return None;
-        }
-        match word.compare_exchange_weak(seen, now.after(value, last).0, AcqRel, Relaxed) {
-            Ok(_) => break,
-            Err(other) => seen = other,
-        }
+    if !word::swap(word, sequence, operation.op.into(), last) {
+        return None;
     }
     note_time(head);
     Some(())

@@ -12,8 +12,15 @@
 //! | 36–63 | the process that operated last: 22 bits of its id, 6 of its pid namespace's inode | with the value |
 //!
 //! The sequence number makes the swap of a process fail that was stopped since before the set was removed.
+//!
+//! The steps on a word stand here by themselves, so that the model checker can take them with others' steps in every sequence
+//! (`crates/endurance/tests/semaphore_model.rs`).
 
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+use crate::abi::SEMVMX;
 use crate::identity::Identity;
+use crate::primitive::AtomicU64;
 
 pub(super) const FROZEN: u64 = 1 << 15;
 pub(super) const MORE: u64 = 1 << 16;
@@ -100,7 +107,70 @@ impl Word {
     }
 }
 
-#[cfg(test)]
+/// Whether a value can have an operation done on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Possible {
+    Now,
+    /// Once the value has changed.
+    Later,
+    /// "semop+semval is greater than SEMVMX"
+    TooLarge,
+}
+
+/// Whether the operation can be done.
+#[inline]
+pub(super) fn judge(value: i32, op: i32) -> Possible {
+    if op == 0 && value != 0 || value + op < 0 {
+        Possible::Later
+    } else if value + op > SEMVMX {
+        Possible::TooLarge
+    } else {
+        Possible::Now
+    }
+}
+
+/// Does an operation without the set's lock, if nobody but the caller is concerned; `false` leaves everything as it was.
+#[inline]
+pub(super) fn swap(word: &AtomicU64, sequence: u16, op: i32, last: Last) -> bool {
+    let closed = if op > 0 { FROZEN | OWED | MORE } else { FROZEN | OWED };
+    // The greatest value that the operation may leave; what is below zero is greater still.
+    let most = if op == 0 { 0 } else { SEMVMX as u32 };
+    let mut seen = word.load(Relaxed);
+    loop {
+        let now = Word(seen);
+        let value = now.value() + op;
+        let ends_a_wait = op < 0 && value == 0 && now.has(ZERO);
+        if value as u32 > most || ends_a_wait || !now.is_open(sequence, closed) {
+            return false;
+        }
+        match word.compare_exchange_weak(seen, now.after(value, last).0, AcqRel, Relaxed) {
+            Ok(_) => return true,
+            Err(other) => seen = other,
+        }
+    }
+}
+
+/// Does an operation for the holder of the set's lock, if it can be done. If not, and with `mark`, the word says in the same
+/// step that somebody waits: no change that lets it be done goes unnoticed from here on.
+#[inline]
+pub(super) fn operate(word: &AtomicU64, op: i32, last: Last, mark: bool) -> Possible {
+    let mut seen = word.load(Relaxed);
+    loop {
+        let now = Word(seen);
+        let possible = judge(now.value(), op);
+        let new = match possible {
+            Possible::Now => now.after(now.value() + op, last).0,
+            Possible::Later if mark => seen | if op == 0 { ZERO } else { MORE },
+            _ => return possible,
+        };
+        match word.compare_exchange_weak(seen, new, AcqRel, Relaxed) {
+            Ok(_) => return possible,
+            Err(other) => seen = other,
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
