@@ -12,7 +12,7 @@ use crate::credentials::Caller;
 use crate::errno::{Errno, Result};
 use crate::facility::PermChange;
 use crate::path::PathBuf;
-use crate::sys::{self, Fd};
+use crate::sys;
 
 const ACL: &CStr = c"system.posix_acl_access";
 /// `POSIX_ACL_XATTR_VERSION`.
@@ -39,105 +39,86 @@ const LONGEST: usize = 4 + ENTRY * 8;
 /// # Errors
 /// `EPERM` if the file is another user's, or would be.
 pub(crate) fn grant(path: &CStr, to: &PermChange, caller: &Caller) -> Result<()> {
-    let file = Held::open(path)?;
-    let (uid, gid) = (file.status.st_uid, file.status.st_gid);
-    let may_give = caller.uid == 0 || to.uid == uid && (to.gid == gid || caller.in_group(to.gid));
-    if !may_give || caller.uid != 0 && caller.uid != uid {
-        return Err(Errno::EPERM);
-    }
-    let listed = file.list()?;
-    let creator = match &listed {
-        Some(list) => (list.users[0].unwrap_or(uid), list.groups[0].unwrap_or(gid)),
-        None => (uid, gid),
-    };
-    let mut list = List {
-        mode: to.mode,
-        users: [Some(creator.0), None],
-        groups: [Some(creator.1), None],
-    };
-    if (uid, gid) != (to.uid, to.gid) {
-        let both = List {
-            users: [Some(creator.0), Some(to.uid)],
-            groups: [Some(creator.1), Some(to.gid)],
-            ..list
+    Held::with(path, |file| {
+        let (uid, gid) = (file.status.st_uid, file.status.st_gid);
+        let may_give = caller.uid == 0 || to.uid == uid && (to.gid == gid || caller.in_group(to.gid));
+        if !may_give || caller.uid != 0 && caller.uid != uid {
+            return Err(Errno::EPERM);
+        }
+        let listed = file.list()?;
+        let creator = match &listed {
+            Some(list) => (list.users[0].unwrap_or(uid), list.groups[0].unwrap_or(gid)),
+            None => (uid, gid),
         };
-        file.set_list(&both)?;
-        file.give(to.uid, to.gid)?;
-    }
-    if creator != (to.uid, to.gid) {
-        return file.set_list(&list);
-    }
-    if listed.is_some() || (uid, gid) != (to.uid, to.gid) {
-        (list.users, list.groups) = ([None; 2], [None; 2]);
-        return file.set_list(&list);
-    }
-    if file.status.st_mode & 0o7777 == to.mode {
-        Ok(())
-    } else {
-        file.set_mode(to.mode)
-    }
+        let given = (uid, gid) != (to.uid, to.gid);
+        if given {
+            file.set_list(&List {
+                mode: to.mode,
+                users: [Some(creator.0), Some(to.uid)],
+                groups: [Some(creator.1), Some(to.gid)],
+            })?;
+            file.give(to.uid, to.gid)?;
+        }
+        if creator != (to.uid, to.gid) {
+            file.set_list(&List {
+                mode: to.mode,
+                users: [Some(creator.0), None],
+                groups: [Some(creator.1), None],
+            })
+        } else if given || listed.is_some() {
+            file.set_list(&List::of_mode(to.mode))
+        } else if file.status.st_mode & 0o7777 != to.mode {
+            file.set_mode(to.mode)
+        } else {
+            Ok(())
+        }
+    })
 }
 
 /// Whether a file grants what [`grant`] was to give it: all of that, or all but the owner's name.
 pub(crate) fn grants(path: &CStr, to: &PermChange) -> Result<bool> {
-    let file = Held::open(path)?;
-    let (uid, gid) = (file.status.st_uid, file.status.st_gid);
-    let list = file.list()?.unwrap_or(List {
-        mode: file.status.st_mode & 0o7777,
-        users: [None; 2],
-        groups: [None; 2],
-    });
-    Ok(list.mode == to.mode
-        && (uid == to.uid || list.users.contains(&Some(to.uid)))
-        && (gid == to.gid || list.groups.contains(&Some(to.gid))))
+    Held::with(path, |file| {
+        let (uid, gid) = (file.status.st_uid, file.status.st_gid);
+        let listed = file.list()?;
+        let list = listed.unwrap_or_else(|| List::of_mode(file.status.st_mode & 0o7777));
+        Ok(list.mode == to.mode
+            && (uid == to.uid || list.users.contains(&Some(to.uid)))
+            && (gid == to.gid || list.groups.contains(&Some(to.gid))))
+    })
 }
 
 /// A file that stays the same one, whatever is put under its name meanwhile.
-struct Held {
-    /// Not there without a descriptor or `/proc`: then `path` is the file's own name.
-    _fd: Option<Fd>,
-    path: PathBuf,
+struct Held<'p> {
+    path: &'p CStr,
     status: libc::stat,
 }
 
-impl Held {
-    fn open(path: &CStr) -> Result<Held> {
-        let held = match sys::open(path, libc::O_PATH, 0) {
-            Ok(fd) => {
-                let status = sys::fstat(&fd)?;
-                let by_number = PathBuf::from_args(format_args!("/proc/self/fd/{}", fd.raw()))?;
-                let same = |st: libc::stat| (st.st_dev, st.st_ino) == (status.st_dev, status.st_ino);
-                sys::stat(by_number.as_c_str(), true).is_ok_and(same).then_some(Held {
-                    _fd: Some(fd),
-                    path: by_number,
-                    status,
-                })
-            }
-            Err(Errno::EMFILE | Errno::ENFILE) => None,
-            Err(errno) => return Err(errno),
+impl Held<'_> {
+    /// Does something with the file of this name.
+    fn with<T>(path: &CStr, act: impl FnOnce(&Held<'_>) -> Result<T>) -> Result<T> {
+        let fd = match sys::open(path, libc::O_PATH, 0) {
+            Err(Errno::EMFILE | Errno::ENFILE) => return Held::of(path, sys::stat(path, false)?, act),
+            opened => opened?,
         };
-        let held = match held {
-            Some(held) => held,
-            None => {
-                let mut own = PathBuf::new();
-                own.push(path.to_bytes())?;
-                Held {
-                    _fd: None,
-                    status: sys::stat(path, false)?,
-                    path: own,
-                }
-            }
-        };
+        let status = sys::fstat(&fd)?;
+        let by_number = PathBuf::from_args(format_args!("/proc/self/fd/{}", fd.raw()))?;
+        let same = |st: libc::stat| (st.st_dev, st.st_ino) == (status.st_dev, status.st_ino);
+        let there = sys::stat(by_number.as_c_str(), true).is_ok_and(same);
+        // Without /proc by its own name.
+        Held::of(if there { by_number.as_c_str() } else { path }, status, act)
+    }
+
+    fn of<T>(path: &CStr, status: libc::stat, act: impl FnOnce(&Held<'_>) -> Result<T>) -> Result<T> {
         // A link would lead to a file that is no object's: a symbolic one to any, a hard one to one of its owner's.
-        if held.status.st_mode & libc::S_IFMT != libc::S_IFREG || held.status.st_nlink != 1 {
+        if status.st_mode & libc::S_IFMT != libc::S_IFREG || status.st_nlink != 1 {
             return Err(Errno::EPERM);
         }
-        Ok(held)
+        act(&Held { path, status })
     }
 
     fn list(&self) -> Result<Option<List>> {
         let mut bytes = [0; LONGEST];
-        match sys::getxattr(self.path.as_c_str(), ACL, &mut bytes) {
+        match sys::getxattr(self.path, ACL, &mut bytes) {
             Ok(len) => Ok(Some(List::from_bytes(bytes.get(..len).unwrap_or_default()))),
             Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(None),
             Err(errno) => Err(errno),
@@ -147,7 +128,7 @@ impl Held {
     /// One step: the mode changes with the list, and a list that names nobody is no more than a mode.
     fn set_list(&self, list: &List) -> Result<()> {
         let mut bytes = [0; LONGEST];
-        match sys::setxattr(self.path.as_c_str(), ACL, list.to_bytes(&mut bytes)) {
+        match sys::setxattr(self.path, ACL, list.to_bytes(&mut bytes)) {
             // A file system without such lists: the creator is then one of the others.
             Err(Errno::EOPNOTSUPP) => self.set_mode(list.mode),
             other => other,
@@ -155,11 +136,11 @@ impl Held {
     }
 
     fn set_mode(&self, mode: u32) -> Result<()> {
-        sys::chmod(self.path.as_c_str(), mode)
+        sys::chmod(self.path, mode)
     }
 
     fn give(&self, uid: u32, gid: u32) -> Result<()> {
-        sys::chown(self.path.as_c_str(), uid, gid)
+        sys::chown(self.path, uid, gid)
     }
 }
 
@@ -175,6 +156,15 @@ struct List {
 }
 
 impl List {
+    /// One that names nobody.
+    fn of_mode(mode: u32) -> List {
+        List {
+            mode,
+            users: [None; 2],
+            groups: [None; 2],
+        }
+    }
+
     /// The extended attribute's bytes: a version, then tag, permissions and id of each entry, in the order of the tags.
     fn to_bytes(self, bytes: &mut [u8; LONGEST]) -> &[u8] {
         let [user, group, others] = [6, 3, 0].map(|shift| (self.mode >> shift & 0o7) as u16);
@@ -206,11 +196,7 @@ impl List {
 
     /// What a list says; of more names than two those that come first.
     fn from_bytes(bytes: &[u8]) -> List {
-        let mut list = List {
-            mode: 0,
-            users: [None; 2],
-            groups: [None; 2],
-        };
+        let mut list = List::of_mode(0);
         for entry in bytes.get(4..).unwrap_or_default().chunks_exact(ENTRY) {
             let permissions = u32::from(u16::from_le_bytes([entry[2], entry[3]])) & 0o7;
             let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
@@ -258,11 +244,7 @@ mod tests {
 
     #[test]
     fn a_list_without_names_is_a_mode() {
-        let list = List {
-            users: [None; 2],
-            groups: [None; 2],
-            ..GIVEN
-        };
+        let list = List::of_mode(0o640);
         let mut bytes = [0; LONGEST];
         assert_eq!(list.to_bytes(&mut bytes).len(), 4 + 3 * 8);
         assert_eq!(List::from_bytes(list.to_bytes(&mut bytes)), list);
