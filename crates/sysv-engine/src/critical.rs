@@ -72,7 +72,7 @@ pub(crate) struct Section(());
 
 impl Section {
     /// Begins a critical section.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter() -> Section {
         let thread = thread();
         let depth = thread.depth.load(Relaxed);
@@ -98,7 +98,7 @@ impl Section {
 }
 
 impl Drop for Section {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let thread = thread();
         compiler_fence(SeqCst);

@@ -6,30 +6,41 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
 use super::ground::{Ground, Piece};
-use super::layout::{
-    ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HELD, Header, Tally, WINDOW, chunk_extent, in_chunks,
-};
+use super::heap::Block;
+use super::layout::{ENVELOPE_CHUNKS, Envelope, FIRST_ENVELOPES, HELD, Header, Tally, WINDOW, chunk_extent, in_chunks};
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
 
 /// A queue whose lock the holder of this has.
 pub(crate) struct Contents<'g, G: Ground> {
     pub(super) ground: &'g G,
+    // Of the ground, where it would have to be looked up each time.
+    header: &'g Header,
 }
 
+// By hand: a ground need not be `Copy`. Two words, passed by value, so that they stay in registers.
+impl<G: Ground> Clone for Contents<'_, G> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<G: Ground> Copy for Contents<'_, G> {}
+
 /// A message as it stands in the queue. What its envelope says has been checked: the bytes are there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Message {
-    /// Its envelope.
-    pub envelope: u32,
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'g> {
+    /// Its envelope, by its number.
+    pub number: u32,
+    pub envelope: &'g Envelope,
     /// Its type.
     pub kind: i64,
     /// Bytes.
     pub len: usize,
-    /// The heap's chunk that they are in.
-    pub chunk: usize,
+    /// The block that they are in.
+    pub block: Block,
     /// Where they are, for as long as the lock is held and the message stays.
-    pub bytes: *const u8,
+    pub bytes: *mut u8,
 }
 
 /// Who sends or receives, and when, for the queue's bookkeeping.
@@ -43,27 +54,33 @@ pub(crate) struct Party {
 
 impl<'g, G: Ground> Contents<'g, G> {
     /// The contents, for whoever holds the queue's lock.
+    #[inline(always)]
     pub(crate) fn held(ground: &'g G) -> Self {
-        Contents { ground }
+        Contents {
+            ground,
+            header: &ground.window().header,
+        }
     }
 
-    pub(super) fn header(&self) -> &'g Header {
-        &self.ground.window().header
+    #[inline(always)]
+    pub(super) fn header(self) -> &'g Header {
+        self.header
     }
 
-    pub(crate) fn tally(&self) -> &'g Tally {
+    #[inline(always)]
+    pub(crate) fn tally(self) -> &'g Tally {
         self.ground.tally()
     }
 
     /// Where the queue is.
     #[inline]
-    pub(super) fn ground(&self) -> &'g G {
+    pub(super) fn ground(self) -> &'g G {
         self.ground
     }
 
     /// Whether a message of so many bytes fits: by bytes, and by number of messages, as Linux has it.
     #[inline]
-    pub(crate) fn has_room(&self, len: usize) -> bool {
+    pub(crate) fn has_room(self, len: usize) -> bool {
         let tally = self.tally();
         let capacity = tally.capacity.load(Relaxed);
         let fits = |used: u64, more: u64| used.checked_add(more).is_some_and(|sum| sum <= capacity);
@@ -72,7 +89,7 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// Whether receivers were given messages that they have not taken yet.
     #[inline]
-    pub(crate) fn has_grants(&self) -> bool {
+    pub(crate) fn has_grants(self) -> bool {
         self.header().granted.load(Relaxed) != 0
     }
 
@@ -81,9 +98,9 @@ impl<'g, G: Ground> Contents<'g, G> {
     ///
     /// # Errors
     /// `ENOMEM` if there is no memory; `fill`'s.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(
-        &self,
+        self,
         kind: i64,
         len: usize,
         from: Party,
@@ -95,7 +112,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         let (number, envelope) = self.free_envelope()?;
         let (block, bytes) = self.allocate(len)?;
         if let Err(errno) = fill(bytes) {
-            self.give_back(block);
+            self.give_back(block, Some(bytes));
             return Err(errno);
         }
         header.free_envelope.store(envelope.next.load(Relaxed), Relaxed);
@@ -115,81 +132,81 @@ impl<'g, G: Ground> Contents<'g, G> {
         if deliver(number) {
             self.append(kind, number);
             add(&tally.messages, 1);
-            add(&tally.bytes, len as i64);
+            add(&tally.bytes, len as u64);
         }
-        header
-            .arrivals
-            .store(header.arrivals.load(Relaxed).wrapping_add(1), Relaxed);
+        add32(&header.arrivals, 1);
         Ok(())
     }
 
     /// Takes a message for good: one store. Its bytes must have been copied. `counted` says that it was in the order, and
     /// where.
-    #[inline]
-    pub(crate) fn take(&self, message: &Message, by: Party, counted: Option<u32>) {
-        let Some(envelope) = self.envelope(message.envelope) else {
-            return;
-        };
-        self.receive(envelope, message, by, counted, 0);
-        self.free(message.envelope, envelope);
+    #[inline(always)]
+    pub(crate) fn take(self, message: &Message<'g>, by: Party, counted: Option<u32>) {
+        self.receive(message, by, counted, 0);
+        self.free(message.number, message.envelope, message.block, Some(message.bytes));
     }
 
     /// The receipt of a message: its envelope's state becomes 0, or says that the message is held.
-    #[inline]
-    pub(super) fn receive(&self, envelope: &Envelope, message: &Message, by: Party, counted: Option<u32>, state: u64) {
+    #[inline(always)]
+    pub(super) fn receive(self, message: &Message<'g>, by: Party, counted: Option<u32>, state: u64) {
         let header = self.header();
         header.taker.store(by.identity, Relaxed);
         header.taken_at.store(by.now, Relaxed);
-        header.taking.store(envelope.state.load(Relaxed), Relaxed);
+        header.taking.store(message.envelope.state.load(Relaxed), Relaxed);
         // The message is out of the queue from here.
-        envelope.state.store(state, Release);
+        message.envelope.state.store(state, Release);
         let tally = self.tally();
         tally.receiver.store(by.identity, Relaxed);
         tally.received_at.store(by.now, Relaxed);
         if let Some(at) = counted {
             self.strike_out(at);
-            add(&tally.messages, -1);
-            add(&tally.bytes, -(message.len as i64));
-            header
-                .departures
-                .store(header.departures.load(Relaxed).wrapping_add(1), Relaxed);
+            subtract(&tally.messages, 1);
+            subtract(&tally.bytes, message.len as u64);
+            add32(&header.departures, 1);
         }
     }
 
-    /// Frees what an envelope that holds no message has.
-    pub(super) fn free(&self, number: u32, envelope: &Envelope) {
+    /// Frees an envelope that holds no message, and the block that it had.
+    #[inline(always)]
+    pub(super) fn free(self, number: u32, envelope: &Envelope, block: Block, bytes: Option<*mut u8>) {
         let header = self.header();
         envelope.next.store(header.free_envelope.load(Relaxed), Relaxed);
         header.free_envelope.store(number + 1, Relaxed);
-        self.give_back(super::heap::Block {
-            position: envelope.position.load(Relaxed),
-            units: envelope.units.load(Relaxed),
-        });
+        self.give_back(block, bytes);
     }
 
     /// An envelope by its number, if it has been used.
-    #[inline]
-    pub(super) fn envelope(&self, number: u32) -> Option<&'g Envelope> {
+    #[inline(always)]
+    pub(super) fn envelope(self, number: u32) -> Option<&'g Envelope> {
         if number >= self.header().envelope_high.load(Relaxed) {
             return None;
         }
         let (chunk, place, len) = in_chunks(number, FIRST_ENVELOPES);
-        let at = self.header().envelope_chunks.get(chunk)?.load(Relaxed);
-        self.envelope_at(chunk, at, len, place)
+        self.envelope_at(chunk, len, place)
     }
 
-    #[inline]
-    fn envelope_at(&self, chunk: usize, at: u64, len: u32, place: u32) -> Option<&'g Envelope> {
-        let bytes = len as usize * size_of::<Envelope>();
-        let base = self.ground.piece(Piece::Envelopes(chunk), at, bytes)?;
-        // SAFETY: `piece` vouches for `len` envelopes at `base`, aligned, as long as the lock is held; `place` is below
+    #[inline(always)]
+    fn envelope_at(self, chunk: usize, len: u32, place: u32) -> Option<&'g Envelope> {
+        let piece = Piece::Envelopes(chunk);
+        let base = match self.ground.known(piece) {
+            Some(base) => base,
+            None => self.envelopes(chunk, len)?,
+        };
+        // SAFETY: the ground vouches for `len` envelopes at `base`, aligned, as long as the lock is held; `place` is below
         // `len`. An envelope holds atomics only, which any bytes are values of.
         Some(unsafe { &*base.cast::<Envelope>().add(place as usize) })
     }
 
+    #[cold]
+    fn envelopes(self, chunk: usize, len: u32) -> Option<*mut u8> {
+        let at = self.header().envelope_chunks.get(chunk)?.load(Relaxed);
+        let bytes = len as usize * size_of::<Envelope>();
+        self.ground.piece(Piece::Envelopes(chunk), at, bytes)
+    }
+
     /// The message in an envelope, if its envelope can be believed.
-    #[inline]
-    pub(crate) fn message(&self, number: u32) -> Option<Message> {
+    #[inline(always)]
+    pub(crate) fn message(self, number: u32) -> Option<Message<'g>> {
         let envelope = self.envelope(number)?;
         let state = envelope.state.load(Acquire);
         if state == 0 || state & HELD != 0 {
@@ -199,36 +216,34 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// What an envelope says, if its block is inside the heap.
-    #[inline]
-    pub(super) fn believable(&self, number: u32, envelope: &Envelope) -> Option<Message> {
-        let block = super::heap::Block {
-            position: envelope.position.load(Relaxed),
-            units: envelope.units.load(Relaxed),
-        };
+    #[inline(always)]
+    pub(super) fn believable(self, number: u32, envelope: &'g Envelope) -> Option<Message<'g>> {
+        let block = Block::of(envelope);
         let len = envelope.len.load(Relaxed) as usize;
         if len > block.bytes() {
             return None;
         }
         Some(Message {
-            envelope: number,
+            number,
+            envelope,
             kind: envelope.kind.load(Relaxed),
             len,
-            chunk: in_chunks(block.position, FIRST_CHUNK).0,
+            block,
             bytes: self.address(block)?,
         })
     }
 
     /// The first free envelope, which the caller takes from the list.
-    #[inline]
-    fn free_envelope(&self) -> Result<(u32, &'g Envelope)> {
+    #[inline(always)]
+    fn free_envelope(self) -> Result<(u32, &'g Envelope)> {
         match self.known_free_envelope() {
             Some(free) => Ok(free),
             None => self.new_envelope(),
         }
     }
 
-    #[inline]
-    fn known_free_envelope(&self) -> Option<(u32, &'g Envelope)> {
+    #[inline(always)]
+    fn known_free_envelope(self) -> Option<(u32, &'g Envelope)> {
         let number = self.header().free_envelope.load(Relaxed).checked_sub(1)?;
         let envelope = self.envelope(number)?;
         (envelope.state.load(Relaxed) == 0).then_some((number, envelope))
@@ -236,7 +251,7 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// An envelope that has never been used, at the head of the free list.
     #[cold]
-    fn new_envelope(&self) -> Result<(u32, &'g Envelope)> {
+    fn new_envelope(self) -> Result<(u32, &'g Envelope)> {
         let header = self.header();
         let number = header.envelope_high.load(Relaxed);
         if number >= header.envelope_backed.load(Relaxed)
@@ -258,7 +273,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             self.ground.back(from.ok_or(Errno::ENOMEM)?, PAGE_SIZE as u64)?;
             header.envelope_backed.store(number + STEP, Relaxed);
         }
-        let envelope = self.envelope_at(chunk, at, len, place).ok_or(Errno::ENOMEM)?;
+        let envelope = self.envelope_at(chunk, len, place).ok_or(Errno::ENOMEM)?;
         envelope.state.store(0, Relaxed);
         envelope.next.store(header.free_envelope.load(Relaxed), Relaxed);
         header.envelope_high.store(number + 1, Release);
@@ -267,7 +282,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Room in the file for a piece that nobody has yet.
-    pub(super) fn new_piece(&self, bytes: usize) -> Result<u64> {
+    pub(super) fn new_piece(self, bytes: usize) -> Result<u64> {
         let end = &self.header().end;
         let at = end.load(Relaxed).max(WINDOW as u64);
         let at = at.checked_next_multiple_of(PAGE_SIZE as u64).ok_or(Errno::ENOMEM)?;
@@ -281,7 +296,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Calls `each` with every envelope whose block is in use, in no order.
-    pub(super) fn for_each_in_use(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
+    pub(super) fn for_each_in_use(self, each: &mut dyn FnMut(u32, &'g Envelope)) {
         self.for_each_envelope(&mut |number, envelope| {
             if envelope.state.load(Acquire) != 0 {
                 each(number, envelope);
@@ -290,7 +305,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Calls `each` with every envelope that has been used, in no order. Bounded by what the file holds.
-    pub(super) fn for_each_envelope(&self, each: &mut dyn FnMut(u32, &'g Envelope)) {
+    pub(super) fn for_each_envelope(self, each: &mut dyn FnMut(u32, &'g Envelope)) {
         let header = self.header();
         let mut left = header
             .envelope_high
@@ -299,10 +314,10 @@ impl<'g, G: Ground> Contents<'g, G> {
         // A file that only says that it is long would get pages by being read.
         let held = self.ground.allocated() / size_of::<Envelope>() as u64;
         left = left.min(u32::try_from(held).unwrap_or(u32::MAX));
-        for (chunk, at) in header.envelope_chunks.iter().enumerate().take(ENVELOPE_CHUNKS) {
+        for chunk in 0..ENVELOPE_CHUNKS {
             let (len, start) = chunk_extent(chunk, FIRST_ENVELOPES);
             for place in 0..len.min(left) {
-                let Some(envelope) = self.envelope_at(chunk, at.load(Relaxed), len, place) else {
+                let Some(envelope) = self.envelope_at(chunk, len, place) else {
                     break;
                 };
                 each(start + place, envelope);
@@ -315,16 +330,28 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 }
 
-/// Adds to a counter that only the lock's holder writes; never wraps.
-#[inline]
-pub(super) fn add(counter: &AtomicU64, by: i64) {
-    counter.store(counter.load(Relaxed).saturating_add_signed(by), Relaxed);
+/// Adds to a counter that only the lock's holder writes.
+#[inline(always)]
+pub(super) fn add(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-/// Adds to a counter that only the lock's holder writes; never wraps.
-#[inline]
-pub(super) fn add32(counter: &AtomicU32, by: i32) {
-    counter.store(counter.load(Relaxed).saturating_add_signed(by), Relaxed);
+/// Takes from a counter that only the lock's holder writes, at most what is there.
+#[inline(always)]
+pub(super) fn subtract(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).saturating_sub(by), Relaxed);
+}
+
+/// As [`add`].
+#[inline(always)]
+pub(super) fn add32(counter: &AtomicU32, by: u32) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+}
+
+/// As [`subtract`].
+#[inline(always)]
+pub(super) fn subtract32(counter: &AtomicU32, by: u32) {
+    counter.store(counter.load(Relaxed).saturating_sub(by), Relaxed);
 }
 
 /// The later of two times.

@@ -23,6 +23,13 @@ pub(crate) trait Ground {
     /// Counters and times.
     fn tally(&self) -> &Tally;
 
+    /// Where a piece is that never moves, envelopes or heap, if it has been asked for before. As with
+    /// [`piece`](Ground::piece), which is to be asked otherwise.
+    #[inline(always)]
+    fn known(&self, _: Piece) -> Option<*mut u8> {
+        None
+    }
+
     /// Where the piece is that lies at `at` in the file and has `len` bytes; `None` if the file does not hold it. The
     /// address is aligned to a page and stays valid for as long as the queue's lock is held.
     fn piece(&self, piece: Piece, at: u64, len: usize) -> Option<*mut u8>;

@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::contents::{Contents, add32};
 use super::ground::{Ground, Piece};
-use super::layout::{CLASSES, FIRST_CHUNK, HEAP_CHUNKS, UNIT, chunk_extent, in_chunks};
+use super::layout::{CLASSES, Envelope, FIRST_CHUNK, HEAP_CHUNKS, UNIT, chunk_extent, in_chunks};
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
 
@@ -32,6 +32,15 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// The one that an envelope names.
+    #[inline(always)]
+    pub(super) fn of(envelope: &Envelope) -> Block {
+        Block {
+            position: envelope.position.load(Relaxed),
+            units: envelope.units.load(Relaxed),
+        }
+    }
+
     pub(crate) fn bytes(self) -> usize {
         self.units as usize * UNIT
     }
@@ -77,8 +86,8 @@ impl<'g, G: Ground> Contents<'g, G> {
     ///
     /// # Errors
     /// `ENOMEM` if there is no memory.
-    #[inline]
-    pub(super) fn allocate(&self, bytes: usize) -> Result<(Block, *mut u8)> {
+    #[inline(always)]
+    pub(super) fn allocate(self, bytes: usize) -> Result<(Block, *mut u8)> {
         let wanted = bytes.div_ceil(UNIT);
         if wanted > LONGEST as usize {
             return Err(Errno::ENOMEM);
@@ -91,12 +100,12 @@ impl<'g, G: Ground> Contents<'g, G> {
                 (block, self.address(block).ok_or(Errno::ENOMEM)?)
             }
         };
-        add32(&self.header().live_units, block.units as i32);
+        add32(&self.header().live_units, block.units);
         Ok((block, address))
     }
 
     #[cold]
-    fn allocate_slowly(&self, class: usize) -> Result<Block> {
+    fn allocate_slowly(self, class: usize) -> Result<Block> {
         let units = size_of_class(class);
         if let Some(block) = self.fill_up(units, Pages::There)? {
             return Ok(block);
@@ -129,61 +138,74 @@ impl<'g, G: Ground> Contents<'g, G> {
         self.fill_up(units, Pages::New)?.ok_or(Errno::ENOMEM)
     }
 
-    #[inline]
-    fn push_at(&self, block: Block, class: usize, address: *mut u8) {
+    #[inline(always)]
+    fn push_at(self, block: Block, class: usize, address: *mut u8) {
         if let Some(head) = self.header().free_blocks.get(class) {
             self.link_at(address).store(head.load(Relaxed), Relaxed);
             head.store(block.position.wrapping_add(1), Relaxed);
         }
     }
 
-    /// Gives a block back.
-    #[inline]
-    pub(super) fn give_back(&self, block: Block) {
+    /// Gives a block back; `address` is where it is, if that is known.
+    #[inline(always)]
+    pub(super) fn give_back(self, block: Block, address: Option<*mut u8>) {
         let header = self.header();
         let live = header.live_units.load(Relaxed).saturating_sub(block.units);
         header.live_units.store(live, Relaxed);
-        let freed = header.freed_units.load(Relaxed).saturating_add(block.units);
+        let freed = header.freed_units.load(Relaxed).wrapping_add(block.units);
         header.freed_units.store(freed, Relaxed);
         if live == 0 && freed >= WORTH_JOINING {
-            self.empty_heap();
-            return self.shrink();
+            return self.give_back_all();
         }
         // The usual case: a block of a class's size, as it was given out.
         let class = class_of(block.units.min(LONGEST));
-        match self.address(block) {
+        match address.or_else(|| self.address(block)) {
             Some(address) if size_of_class(class) == block.units => self.push_at(block, class, address),
             _ => self.push(block),
         }
     }
 
+    #[cold]
+    fn give_back_all(self) {
+        self.empty_heap();
+        self.shrink();
+    }
+
     /// Where a block is, if all of it is there.
-    #[inline]
-    pub(super) fn address(&self, block: Block) -> Option<*mut u8> {
+    #[inline(always)]
+    pub(super) fn address(self, block: Block) -> Option<*mut u8> {
         let (chunk, place, len) = in_chunks(block.position, FIRST_CHUNK);
         if block.units > len - place {
             return None;
         }
-        let at = self.header().heap_chunks.get(chunk)?.at.load(Relaxed);
-        let base = self.ground.piece(Piece::Heap(chunk), at, len as usize * UNIT)?;
-        // SAFETY: `piece` vouches for `len` units at `base`; `place` is below `len`.
+        let base = match self.ground.known(Piece::Heap(chunk)) {
+            Some(base) => base,
+            None => self.chunk(chunk, len)?,
+        };
+        // SAFETY: the ground vouches for `len` units at `base`; `place` is below `len`.
         Some(unsafe { base.add(place as usize * UNIT) })
     }
 
+    #[cold]
+    fn chunk(self, chunk: usize, len: u32) -> Option<*mut u8> {
+        let at = self.header().heap_chunks.get(chunk)?.at.load(Relaxed);
+        self.ground.piece(Piece::Heap(chunk), at, len as usize * UNIT)
+    }
+
     /// A free block's link to the next, by the block's address.
-    #[inline]
-    fn link_at(&self, address: *mut u8) -> &'g AtomicU32 {
+    #[inline(always)]
+    fn link_at(self, address: *mut u8) -> &'g AtomicU32 {
         // SAFETY: the address comes from `address`: the block's first bytes, aligned to a unit and there for as long as the
         // lock is held. Whoever else writes there, writes plain bytes that any integer may have.
         unsafe { AtomicU32::from_ptr(address.cast()) }
     }
 
-    fn pop(&self, class: usize) -> Option<Block> {
+    fn pop(self, class: usize) -> Option<Block> {
         self.pop_with_address(class).map(|(block, _)| block)
     }
 
-    #[inline]
-    fn pop_with_address(&self, class: usize) -> Option<(Block, *mut u8)> {
+    #[inline(always)]
+    fn pop_with_address(self, class: usize) -> Option<(Block, *mut u8)> {
         let head = self.header().free_blocks.get(class)?;
         let block = Block {
             position: head.load(Relaxed).checked_sub(1)?,
@@ -203,7 +225,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Calls `each` with the free blocks of a size until it returns `false`.
-    pub(super) fn for_each_free_block(&self, class: usize, each: &mut dyn FnMut(Block) -> bool) {
+    pub(super) fn for_each_free_block(self, class: usize, each: &mut dyn FnMut(Block) -> bool) {
         let units = size_of_class(class);
         let mut next = self.header().free_blocks[class].load(Relaxed);
         while let Some(position) = next.checked_sub(1) {
@@ -218,7 +240,7 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// Puts a free run into the lists, in as few blocks as the sizes allow.
     #[inline]
-    pub(super) fn push(&self, run: Block) {
+    pub(super) fn push(self, run: Block) {
         let mut rest = run;
         while rest.units > 0 {
             let class = class_within(rest.units);
@@ -234,7 +256,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// A block from the untouched end of a chunk.
-    fn fill_up(&self, units: u32, pages: Pages) -> Result<Option<Block>> {
+    fn fill_up(self, units: u32, pages: Pages) -> Result<Option<Block>> {
         for (number, chunk) in self.header().heap_chunks.iter().enumerate() {
             let at = chunk.at.load(Relaxed);
             let (len, start) = chunk_extent(number, FIRST_CHUNK);
@@ -270,7 +292,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// A block cut from a larger one.
-    fn split(&self, class: usize) -> Option<Block> {
+    fn split(self, class: usize) -> Option<Block> {
         let larger = (class + 1..CLASSES).find_map(|class| self.pop(class))?;
         let block = Block {
             units: size_of_class(class),
@@ -284,7 +306,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Makes the next chunk that is long enough.
-    fn add_chunk(&self, units: u32) -> Result<()> {
+    fn add_chunk(self, units: u32) -> Result<()> {
         let chunks = &self.header().heap_chunks;
         let missing = chunks
             .iter()
@@ -301,7 +323,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Nothing is in use: all of every chunk is free.
-    pub(super) fn empty_heap(&self) {
+    pub(super) fn empty_heap(self) {
         let header = self.header();
         for head in &header.free_blocks {
             head.store(0, Relaxed);

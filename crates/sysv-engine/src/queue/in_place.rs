@@ -4,11 +4,11 @@
 
 use core::time::Duration;
 
-use super::contents::{Contents, Message};
+use super::contents::{Contents, Message, Party};
 use super::deadline::Deadline;
 use super::held::Hold;
 use super::locked::LockedQueue;
-use super::receive::{self, Receipt, party};
+use super::receive::{self, Receipt};
 use super::selection::Selection;
 use super::window::{self, Mapped};
 use crate::abi::{MSG_COPY, MSG_NOERROR, PAGE_SIZE};
@@ -89,18 +89,17 @@ impl<'e> Receipt for Stay<'e> {
         if self.cut { isize::MAX as usize } else { self.size }
     }
 
-    fn receive(
+    fn receive<'g>(
         &self,
-        contents: &Contents<'_, Mapped<'_>>,
-        message: &Message,
+        contents: Contents<'g, Mapped<'_>>,
+        message: &Message<'g>,
+        by: Party,
         counted: Option<u32>,
     ) -> Result<InPlace<'e>> {
         if message.len > self.limit() {
             return Err(Errno::E2BIG);
         }
-        let hold = contents
-            .hold(message, party(self.member), self.member.tag(), counted)
-            .ok_or(Errno::ENOMSG)?;
+        let hold = contents.hold(message, by, self.member.tag(), counted);
         Ok(InPlace {
             member: self.member,
             id: self.id,

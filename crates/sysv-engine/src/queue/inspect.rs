@@ -81,7 +81,7 @@ pub(crate) fn examine(member: &Member, private: &mut Private, complain: &mut dyn
 
 impl<G: Ground> Contents<'_, G> {
     fn examine_waiters(
-        &self,
+        self,
         alive: &dyn Fn(Tag) -> bool,
         given: &mut PageVec<u32>,
         complain: &mut dyn FnMut(Arguments<'_>),
@@ -133,7 +133,7 @@ impl<G: Ground> Contents<'_, G> {
         }
     }
 
-    fn examine_list(&self, ends: &Ends, senders: bool, complain: &mut dyn FnMut(Arguments<'_>)) -> u32 {
+    fn examine_list(self, ends: &Ends, senders: bool, complain: &mut dyn FnMut(Arguments<'_>)) -> u32 {
         let (mut next, mut previous, mut length) = (ends.first.load(Relaxed), 0, 0);
         let mut before = None;
         while let Some(waiter) = next.checked_sub(1).and_then(|number| self.waiter(number)) {
@@ -156,7 +156,7 @@ impl<G: Ground> Contents<'_, G> {
         length
     }
 
-    fn examine_messages(&self, given: &[u32], complain: &mut dyn FnMut(Arguments<'_>)) {
+    fn examine_messages(self, given: &[u32], complain: &mut dyn FnMut(Arguments<'_>)) {
         let header = self.header();
         let (mut messages, mut bytes, mut free, mut held) = (0u64, 0u64, 0, 0);
         let mut known = PageVec::new();
@@ -226,7 +226,7 @@ impl<G: Ground> Contents<'_, G> {
     }
 
     /// Every unit that was given out is in one message's block, or in one free block.
-    fn examine_heap(&self, complain: &mut dyn FnMut(Arguments<'_>)) {
+    fn examine_heap(self, complain: &mut dyn FnMut(Arguments<'_>)) {
         let header = self.header();
         let mut blocks = PageVec::<(u32, u32)>::new();
         let mut live = 0;

@@ -43,15 +43,20 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
     /// `EIDRM` if the queue has been removed; `ENOMEM` if there is no memory to make it whole with.
     #[inline(always)]
     pub(super) fn contents(&self) -> Result<Contents<'c, Mapped<'m>>> {
+        self.make_whole()?;
+        Ok(Contents::held(self.mapped))
+    }
+
+    #[inline(always)]
+    fn make_whole(&self) -> Result<()> {
         let header = &self.mapped.window().header;
-        if !self.is_named() || self.is_removed() {
+        if header.id.load(Relaxed) != self.mapped.id as u32 + 1 || header.removed.load(Relaxed) != 0 {
             return Err(Errno::EIDRM);
         }
-        let contents = Contents::held(self.mapped);
-        if header.dirty.load(Relaxed) != 0 {
-            contents.rebuild(&|tag| self.is_alive(tag))?;
+        match header.dirty.load(Relaxed) {
+            0 => Ok(()),
+            _ => Contents::held(self.mapped).rebuild(&|tag| self.is_alive(tag)),
         }
-        Ok(contents)
     }
 
     /// Whether the window is this queue's still, and not another's by now.
@@ -77,7 +82,7 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
     }
 
     /// Gives the lock back and wakes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end(self, wakes: &mut Wakes) {
         if !wakes.is_empty() {
             self.end_and_wake(wakes);
@@ -110,7 +115,7 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
 }
 
 impl Drop for LockedQueue<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         lock::release(&self.mapped.window().header.lock);
     }

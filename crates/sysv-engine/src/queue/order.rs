@@ -25,15 +25,15 @@ const LARGEST_CAPACITY: usize = 1 << 30;
 
 impl<'g, G: Ground> Contents<'g, G> {
     /// The array, as long as it is mapped.
-    #[inline]
-    fn order(&self) -> &'g [OrderEntry] {
+    #[inline(always)]
+    fn order(self) -> &'g [OrderEntry] {
         let header = self.header();
         let capacity = header.order_capacity.load(Relaxed) as usize;
         self.order_at(header.order_at.load(Relaxed), capacity)
     }
 
-    #[inline]
-    fn order_at(&self, at: u64, capacity: usize) -> &'g [OrderEntry] {
+    #[inline(always)]
+    fn order_at(self, at: u64, capacity: usize) -> &'g [OrderEntry] {
         if at == 0 || capacity > LARGEST_CAPACITY {
             return &[];
         }
@@ -46,8 +46,8 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// The entries in use, and the number of the first.
-    #[inline]
-    fn used(&self) -> (usize, &'g [OrderEntry]) {
+    #[inline(always)]
+    fn used(self) -> (usize, &'g [OrderEntry]) {
         let order = self.order();
         let tail = (self.header().order_tail.load(Relaxed) as usize).min(order.len());
         let head = (self.header().order_head.load(Relaxed) as usize).min(tail);
@@ -58,8 +58,8 @@ impl<'g, G: Ground> Contents<'g, G> {
     ///
     /// # Errors
     /// `ENOMEM` if there is no memory.
-    #[inline]
-    pub(super) fn reserve_order(&self) -> Result<()> {
+    #[inline(always)]
+    pub(super) fn reserve_order(self) -> Result<()> {
         if (self.header().order_tail.load(Relaxed) as usize) < self.order().len() {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     #[cold]
-    fn make_room_in_order(&self) -> Result<()> {
+    fn make_room_in_order(self) -> Result<()> {
         let header = self.header();
         let order = self.order();
         let live = (header.order_live.load(Relaxed) as usize).min(order.len());
@@ -88,7 +88,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Makes sure that the array has more entries than that; if it was too short, the new one is empty.
-    pub(super) fn make_order_hold(&self, count: usize) -> Result<()> {
+    pub(super) fn make_order_hold(self, count: usize) -> Result<()> {
         if count < self.order().len() {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         Ok(())
     }
 
-    fn close_holes(&self, order: &[OrderEntry]) {
+    fn close_holes(self, order: &[OrderEntry]) {
         let header = self.header();
         let tail = (header.order_tail.load(Relaxed) as usize).min(order.len());
         let mut to = 0;
@@ -126,8 +126,8 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Puts an envelope at the end.
-    #[inline]
-    pub(super) fn append(&self, kind: i64, envelope: u32) {
+    #[inline(always)]
+    pub(super) fn append(self, kind: i64, envelope: u32) {
         let header = self.header();
         let tail = header.order_tail.load(Relaxed);
         if let Some(entry) = self.order().get(tail as usize) {
@@ -139,8 +139,8 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Makes a hole.
-    #[inline]
-    pub(super) fn strike_out(&self, at: u32) {
+    #[inline(always)]
+    pub(super) fn strike_out(self, at: u32) {
         let header = self.header();
         let order = self.order();
         let Some(entry) = order.get(at as usize) else { return };
@@ -152,6 +152,12 @@ impl<'g, G: Ground> Contents<'g, G> {
             header.order_tail.store(0, Relaxed);
             return;
         }
+        self.skip_holes(order, at, live);
+    }
+
+    /// Leaves out the holes at the ends, one of which may be at `at`, and closes the others if there are many.
+    fn skip_holes(self, order: &[OrderEntry], at: u32, live: u32) {
+        let header = self.header();
         let tail = (header.order_tail.load(Relaxed) as usize).min(order.len());
         let mut head = (header.order_head.load(Relaxed) as usize).min(tail);
         if at as usize == head {
@@ -172,8 +178,20 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// The message that a receiver wants, and its place in the order.
-    #[inline]
-    pub(crate) fn find(&self, selection: Selection) -> Option<(u32, Message)> {
+    #[inline(always)]
+    pub(crate) fn find(self, selection: Selection) -> Option<(u32, Message<'g>)> {
+        // The first entry is no hole, as a rule.
+        if selection == Selection::Any
+            && let (first, [entry, ..]) = self.used()
+            && entry.kind.load(Relaxed) != 0
+            && let Some(message) = self.message(entry.envelope.load(Relaxed))
+        {
+            return Some((first as u32, message));
+        }
+        self.find_by_search(selection)
+    }
+
+    fn find_by_search(self, selection: Selection) -> Option<(u32, Message<'g>)> {
         for _ in 0..MOST_STRUCK {
             let at = self.search(selection)?;
             let entry = self.order().get(at)?;
@@ -191,24 +209,22 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// The envelopes in the order, first come first.
-    pub(super) fn in_order(&self) -> impl Iterator<Item = (u32, &'g Envelope)> {
+    pub(super) fn in_order(self) -> impl Iterator<Item = (u32, &'g Envelope)> {
         let (_, entries) = self.used();
         entries
             .iter()
             .filter(|entry| entry.kind.load(Relaxed) != 0)
-            .filter_map(|entry| {
+            .filter_map(move |entry| {
                 let number = entry.envelope.load(Relaxed);
                 Some((number, self.envelope(number)?))
             })
     }
 
     #[inline]
-    fn search(&self, selection: Selection) -> Option<usize> {
+    fn search(self, selection: Selection) -> Option<usize> {
         let (first, entries) = self.used();
         let kinds = || entries.iter().map(|entry| entry.kind.load(Relaxed));
         let place = match selection {
-            // The first entry is no hole, as a rule.
-            Selection::Any if entries.first().is_some_and(|entry| entry.kind.load(Relaxed) != 0) => Some(0),
             Selection::Any => kinds().position(|kind| kind != 0),
             Selection::Exactly(wanted) => kinds().position(|kind| kind == wanted),
             Selection::Except(unwanted) => kinds().position(|kind| kind != 0 && kind != unwanted),
@@ -237,7 +253,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Replaces the order by these envelopes.
-    pub(super) fn refill_order(&self, envelopes: impl Iterator<Item = (i64, u32)>) {
+    pub(super) fn refill_order(self, envelopes: impl Iterator<Item = (i64, u32)>) {
         let header = self.header();
         header.order_head.store(0, Relaxed);
         header.order_tail.store(0, Relaxed);

@@ -20,7 +20,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// # Errors
     /// `ENOMEM` if there is no memory to sort in; the next holder of the lock tries again.
     #[cold]
-    pub(crate) fn rebuild(&self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
+    pub(crate) fn rebuild(self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
         let header = self.header();
         header.dirty.store(1, Relaxed);
         self.rebuild_waiters(alive)?;
@@ -33,7 +33,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         Ok(())
     }
 
-    fn rebuild_waiters(&self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
+    fn rebuild_waiters(self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
         let header = self.header();
         let high = header.waiter_high.load(Relaxed).min(header.waiter_backed.load(Relaxed));
         let high = high.min(WAITERS as u32);
@@ -72,7 +72,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         Ok(())
     }
 
-    fn rebuild_envelopes(&self, alive: &dyn Fn(Tag) -> bool) {
+    fn rebuild_envelopes(self, alive: &dyn Fn(Tag) -> bool) {
         let header = self.header();
         header.free_envelope.store(0, Relaxed);
         header.held.store(0, Relaxed);
@@ -93,7 +93,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// # Errors
     /// `ENOMEM` if there is no memory to sort in.
     #[cold]
-    pub(super) fn join_free_space(&self) -> Result<()> {
+    pub(super) fn join_free_space(self) -> Result<()> {
         let mut blocks = PageVec::<(u32, u32)>::new();
         let mut failed = false;
         self.for_each_in_use(&mut |_, envelope| {
@@ -141,7 +141,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// # Errors
     /// `ENOMEM` if there is no memory.
     #[cold]
-    pub(super) fn rebuild_order(&self) -> Result<()> {
+    pub(super) fn rebuild_order(self) -> Result<()> {
         let header = self.header();
         let mut given = PageVec::<u32>::new();
         let mut failed = false;
@@ -180,7 +180,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Says of the last sending and the last receipt what their killed process may have left unsaid.
-    fn finish_bookkeeping(&self) {
+    fn finish_bookkeeping(self) {
         let header = self.header();
         let tally = self.tally();
         let taking = header.taking.load(Relaxed);

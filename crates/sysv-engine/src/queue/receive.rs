@@ -32,10 +32,11 @@ pub(super) trait Receipt {
     /// # Errors
     /// `E2BIG`: "The message text length is greater than msgsz and MSG_NOERROR isn't specified in msgflg." `EFAULT`. The
     /// message is then where it was.
-    fn receive(
+    fn receive<'g>(
         &self,
-        contents: &Contents<'_, Mapped<'_>>,
-        message: &Message,
+        contents: Contents<'g, Mapped<'_>>,
+        message: &Message<'g>,
+        by: Party,
         counted: Option<u32>,
     ) -> Result<Self::Done>;
 }
@@ -53,8 +54,8 @@ impl Buffer {
     ///
     /// # Errors
     /// `E2BIG`, `EFAULT`.
-    #[inline]
-    fn fill(&self, message: &Message) -> Result<usize> {
+    #[inline(always)]
+    fn fill(&self, message: &Message<'_>) -> Result<usize> {
         if message.len > self.limit() {
             return Err(Errno::E2BIG);
         }
@@ -77,10 +78,16 @@ impl Receipt for Buffer {
         if self.cut { isize::MAX as usize } else { self.size }
     }
 
-    #[inline]
-    fn receive(&self, contents: &Contents<'_, Mapped<'_>>, message: &Message, counted: Option<u32>) -> Result<usize> {
+    #[inline(always)]
+    fn receive<'g>(
+        &self,
+        contents: Contents<'g, Mapped<'_>>,
+        message: &Message<'g>,
+        by: Party,
+        counted: Option<u32>,
+    ) -> Result<usize> {
         let len = self.fill(message)?;
-        contents.take(message, party(contents.ground().member), counted);
+        contents.take(message, by, counted);
         Ok(len)
     }
 }
@@ -95,7 +102,14 @@ impl Receipt for Copied {
         self.0.limit()
     }
 
-    fn receive(&self, contents: &Contents<'_, Mapped<'_>>, message: &Message, _: Option<u32>) -> Result<usize> {
+    #[inline(never)]
+    fn receive<'g>(
+        &self,
+        contents: Contents<'g, Mapped<'_>>,
+        message: &Message<'g>,
+        _: Party,
+        _: Option<u32>,
+    ) -> Result<usize> {
         if message.len > self.0.limit() {
             return Err(Errno::E2BIG);
         }
@@ -164,9 +178,11 @@ pub(super) fn receive<R: Receipt>(
         id,
     };
     let mut wakes = Wakes::default();
+    // Before the lock is taken, which others wait for.
+    let by = party(member);
     {
         let queue = LockedQueue::lock(&mapped);
-        match take(&queue, &queue.contents()?, selection, receipt, &mut wakes) {
+        match take(&queue, queue.contents()?, selection, receipt, by, &mut wakes) {
             Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 => {}
             done => {
                 queue.end(&mut wakes);
@@ -189,19 +205,20 @@ fn receive_patiently<R: Receipt>(
     let mapped = waiting.mapped;
     let mut wakes = Wakes::default();
     loop {
+        let by = party(mapped.member);
         let queue = LockedQueue::lock(mapped);
         let contents = queue.contents()?;
         if !mapped.exists() {
             return Err(Errno::EIDRM);
         }
-        let mut attempt = take_given(&contents, &mut waiting, receipt);
+        let mut attempt = take_given(contents, &mut waiting, receipt, by);
         if matches!(attempt, Err(Errno::ENOMSG)) {
-            attempt = may_receive().and_then(|()| take(&queue, &contents, selection, receipt, &mut wakes));
+            attempt = may_receive().and_then(|()| take(&queue, contents, selection, receipt, by, &mut wakes));
         }
         match attempt {
-            Err(Errno::ENOMSG) if waiting.goes_on() => waiting.wait(queue, &contents),
+            Err(Errno::ENOMSG) if waiting.goes_on() => waiting.wait(queue, contents),
             result => {
-                waiting.end(&contents);
+                waiting.end(contents);
                 queue.end(&mut wakes);
                 return match result {
                     Err(Errno::ENOMSG) if waiting.interrupted => Err(Errno::EINTR),
@@ -212,6 +229,7 @@ fn receive_patiently<R: Receipt>(
     }
 }
 
+#[inline(always)]
 pub(super) fn party(member: &Member) -> Party {
     Party {
         identity: member.identity().word(),
@@ -225,9 +243,10 @@ pub(super) fn party(member: &Member) -> Party {
 /// `ENOMSG` if it is nothing.
 #[inline]
 fn take_given<R: Receipt>(
-    contents: &Contents<'_, Mapped<'_>>,
+    contents: Contents<'_, Mapped<'_>>,
     waiting: &mut Waiting<'_, '_>,
     receipt: &R,
+    by: Party,
 ) -> Result<R::Done> {
     let Some(number) = waiting.record else {
         return Err(Errno::ENOMSG);
@@ -237,7 +256,7 @@ fn take_given<R: Receipt>(
         return Err(Errno::E2BIG);
     }
     let message = contents.granted(waiter).ok_or(Errno::ENOMSG)?;
-    receipt.receive(contents, &message, None).inspect_err(|_| {
+    receipt.receive(contents, &message, by, None).inspect_err(|_| {
         // Back to its place: what cannot be received is not lost.
         waiting.record = None;
         // What fails for want of memory, the next holder of the lock does.
@@ -249,22 +268,42 @@ fn take_given<R: Receipt>(
 ///
 /// # Errors
 /// `ENOMSG` if there is none.
-#[inline]
+#[inline(always)]
 fn take<R: Receipt>(
     queue: &LockedQueue<'_, '_>,
-    contents: &Contents<'_, Mapped<'_>>,
+    contents: Contents<'_, Mapped<'_>>,
     selection: Selection,
     receipt: &R,
+    by: Party,
     wakes: &mut Wakes,
 ) -> Result<R::Done> {
-    let mut found = contents.find(selection);
-    if found.is_none() && contents.has_grants() {
-        // Perhaps somebody was given a message and killed.
-        contents.bury_granted(&|tag| queue.is_alive(tag))?;
-        found = contents.find(selection);
-    }
-    let (at, message) = found.ok_or(Errno::ENOMSG)?;
-    let done = receipt.receive(contents, &message, Some(at))?;
+    let Some((at, message)) = contents.find(selection) else {
+        if !contents.has_grants() {
+            return Err(Errno::ENOMSG);
+        }
+        return take_of_the_dead(queue, contents, selection, receipt, by, wakes);
+    };
+    let done = receipt.receive(contents, &message, by, Some(at))?;
+    contents.invite_senders(wakes);
+    Ok(done)
+}
+
+/// Takes a message that somebody was given who has been killed.
+///
+/// # Errors
+/// As [`take`].
+#[cold]
+fn take_of_the_dead<R: Receipt>(
+    queue: &LockedQueue<'_, '_>,
+    contents: Contents<'_, Mapped<'_>>,
+    selection: Selection,
+    receipt: &R,
+    by: Party,
+    wakes: &mut Wakes,
+) -> Result<R::Done> {
+    contents.bury_granted(&|tag| queue.is_alive(tag))?;
+    let (at, message) = contents.find(selection).ok_or(Errno::ENOMSG)?;
+    let done = receipt.receive(contents, &message, by, Some(at))?;
     contents.invite_senders(wakes);
     Ok(done)
 }

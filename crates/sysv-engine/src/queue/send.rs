@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::contents::Contents;
+use super::contents::{Contents, Party};
 use super::deadline::Deadline;
 use super::locked::LockedQueue;
 use super::receive::party;
@@ -53,7 +53,7 @@ impl Text {
     }
 
     /// Writes them to `to`, which has room.
-    #[inline]
+    #[inline(always)]
     fn write(&self, to: *mut u8) -> Result<()> {
         // SAFETY: `put` made room for `len` bytes at `to`, which nobody refers to by reference.
         unsafe { usercopy::copy_in(to, self.address, self.len) }
@@ -105,9 +105,11 @@ fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32, deadline: 
         id,
     };
     let mut wakes = Wakes::default();
+    // Before the lock is taken, which others wait for.
+    let from = party(member);
     {
         let queue = LockedQueue::lock(&mapped);
-        match put(&queue.contents()?, member, kind, text, &mut wakes) {
+        match put(queue.contents()?, from, kind, text, &mut wakes) {
             Err(Errno::EAGAIN) if flags & IPC_NOWAIT == 0 => {}
             done => {
                 queue.end(&mut wakes);
@@ -131,6 +133,7 @@ fn send_patiently(
     let mapped = waiting.mapped;
     let mut wakes = Wakes::default();
     loop {
+        let from = party(mapped.member);
         let queue = LockedQueue::lock(mapped);
         let contents = queue.contents()?;
         if !mapped.exists() {
@@ -138,13 +141,13 @@ fn send_patiently(
         }
         // Linux asks for permission once more only when there is room: who has lost it waits on until then.
         let attempt = match contents.has_room(text.len) {
-            true => may_send().and_then(|()| put(&contents, mapped.member, kind, text, &mut wakes)),
+            true => may_send().and_then(|()| put(contents, from, kind, text, &mut wakes)),
             false => Err(Errno::EAGAIN),
         };
         match attempt {
-            Err(Errno::EAGAIN) if waiting.goes_on() => waiting.wait(queue, &contents),
+            Err(Errno::EAGAIN) if waiting.goes_on() => waiting.wait(queue, contents),
             result => {
-                waiting.end(&contents);
+                waiting.end(contents);
                 // It had room for itself; perhaps there is more.
                 contents.invite_senders(&mut wakes);
                 queue.end(&mut wakes);
@@ -161,15 +164,15 @@ fn send_patiently(
 ///
 /// # Errors
 /// `EAGAIN` if there is no room.
-#[inline]
-fn put(contents: &Contents<'_, Mapped<'_>>, member: &Member, kind: i64, text: &Text, wakes: &mut Wakes) -> Result<()> {
+#[inline(always)]
+fn put(contents: Contents<'_, Mapped<'_>>, from: Party, kind: i64, text: &Text, wakes: &mut Wakes) -> Result<()> {
     if !contents.has_room(text.len) {
         return Err(Errno::EAGAIN);
     }
     contents.put(
         kind,
         text.len,
-        party(member),
+        from,
         |to| text.write(to),
         |envelope| !contents.offer(envelope, kind, text.len, wakes),
     )

@@ -18,7 +18,7 @@ const KEPT_ENVELOPES: u32 = 4096;
 impl<G: Ground> Contents<'_, G> {
     /// Gives back what an empty queue need not keep. No block is in use.
     #[inline]
-    pub(super) fn shrink(&self) {
+    pub(super) fn shrink(self) {
         let header = self.header();
         let heap_is_large =
             header.heap_chunks.iter().enumerate().any(|(chunk, place)| {
@@ -32,7 +32,7 @@ impl<G: Ground> Contents<'_, G> {
     }
 
     #[cold]
-    fn shrink_now(&self) {
+    fn shrink_now(self) {
         let header = self.header();
         header.shrunk_at.store(header.taken_at.load(Relaxed), Relaxed);
         for (chunk, place) in header.heap_chunks.iter().enumerate() {

@@ -381,7 +381,7 @@ fn what_is_read_in_place_is_out_of_the_queue_and_its_block_in_use() {
     }
     let hold = |holder| {
         let (at, message) = contents.find(Selection::Any).unwrap();
-        (contents.hold(&message, PARTY, holder, Some(at)).unwrap(), message.bytes)
+        (contents.hold(&message, PARTY, holder, Some(at)), message.bytes)
     };
     let (mine, bytes) = hold(OWNER);
     let (other, _) = hold(OTHER);
@@ -418,7 +418,7 @@ fn the_memory_of_dead_readers_is_used_before_new_memory_is_taken() {
         for _ in 0..50 {
             queue.send(1, &[9; 500]).unwrap();
             let (at, message) = contents.find(Selection::Any).unwrap();
-            contents.hold(&message, PARTY, OTHER, Some(at)).unwrap();
+            contents.hold(&message, PARTY, OTHER, Some(at));
         }
         rounds.push(u64::MAX - queue.memory.get());
     }
@@ -487,7 +487,7 @@ fn no_bytes_in_shared_memory_lead_outside_it() {
                 && dice.roll(3) == 0
             {
                 let hold = queue.contents().hold(&message, PARTY, OWNER, Some(at));
-                if let Some(hold) = hold.filter(|_| dice.roll(2) == 0) {
+                if dice.roll(2) == 0 {
                     queue.contents().release(&hold);
                 }
             }

@@ -66,7 +66,7 @@ impl<'c, 'm> Waiting<'c, 'm> {
 
     /// Strikes the call's record.
     #[inline]
-    pub(super) fn end<G: Ground>(&mut self, contents: &Contents<'_, G>) {
+    pub(super) fn end<G: Ground>(&mut self, contents: Contents<'_, G>) {
         if let Some(number) = self.record.take() {
             contents.delist(number);
         }
@@ -74,7 +74,7 @@ impl<'c, 'm> Waiting<'c, 'm> {
 
     /// Waits until it is worth looking again, or a handler has run. The lock is given back meanwhile.
     #[cold]
-    pub(super) fn wait(&mut self, queue: LockedQueue<'_, 'm>, contents: &Contents<'_, Mapped<'m>>) {
+    pub(super) fn wait(&mut self, queue: LockedQueue<'_, 'm>, contents: Contents<'_, Mapped<'m>>) {
         let mapped = self.mapped;
         let header = &mapped.window().header;
         if self.record.is_none() && mapped.member.spins() && !self.spun {

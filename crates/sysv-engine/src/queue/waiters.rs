@@ -7,7 +7,7 @@
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::contents::{Contents, add32};
+use super::contents::{Contents, add32, subtract32};
 use super::ground::Ground;
 use super::layout::{Ends, FREE, GRANTED, LOOK, TOO_BIG, WAITERS, WAITING, Waiter, Window};
 use super::selection::{SENDER, Selection};
@@ -62,12 +62,12 @@ impl Wakes {
 }
 
 impl<'g, G: Ground> Contents<'g, G> {
-    pub(crate) fn waiter(&self, number: u32) -> Option<&'g Waiter> {
+    pub(crate) fn waiter(self, number: u32) -> Option<&'g Waiter> {
         self.ground.window().waiters.get(number as usize)
     }
 
     /// Enters one who waits for a message or, without a selection, for room. `None` if all records are taken.
-    pub(crate) fn enlist(&self, owner: Tag, selection: Option<Selection>, size: usize) -> Option<u32> {
+    pub(crate) fn enlist(self, owner: Tag, selection: Option<Selection>, size: usize) -> Option<u32> {
         let header = self.header();
         let number = match header.free_waiter.load(Relaxed).checked_sub(1) {
             Some(number) => number,
@@ -91,7 +91,7 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// A record that has never been used, at the head of the free list.
     #[cold]
-    fn new_waiter(&self) -> Result<Option<u32>> {
+    fn new_waiter(self) -> Result<Option<u32>> {
         let header = self.header();
         let number = header.waiter_high.load(Relaxed);
         let Some(waiter) = self.waiter(number) else {
@@ -112,25 +112,25 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// How many waiter records have been used, as far as they have file pages.
-    fn waiters_used(&self) -> usize {
+    fn waiters_used(self) -> usize {
         let header = self.header();
         let used = header.waiter_high.load(Relaxed).min(header.waiter_backed.load(Relaxed));
         (used as usize).min(WAITERS)
     }
 
     /// Strikes one who waits no longer. A message given to it stays given.
-    pub(crate) fn delist(&self, number: u32) {
+    pub(crate) fn delist(self, number: u32) {
         let Some(waiter) = self.waiter(number) else { return };
         self.unlink(waiter);
         if waiter.state.load(Relaxed) == GRANTED {
-            add32(&self.header().granted, -1);
+            subtract32(&self.header().granted, 1);
         }
         waiter.state.store(FREE, Release);
         waiter.next.store(self.header().free_waiter.load(Relaxed), Relaxed);
         self.header().free_waiter.store(number + 1, Relaxed);
     }
 
-    fn ends(&self, waiter: &Waiter) -> &'g Ends {
+    fn ends(self, waiter: &Waiter) -> &'g Ends {
         if waiter.mode.load(Relaxed) == SENDER {
             &self.header().senders
         } else {
@@ -138,7 +138,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         }
     }
 
-    pub(super) fn link_last(&self, number: u32, waiter: &Waiter) {
+    pub(super) fn link_last(self, number: u32, waiter: &Waiter) {
         let ends = self.ends(waiter);
         let last = ends.last.load(Relaxed);
         waiter.prev.store(last, Relaxed);
@@ -150,7 +150,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         ends.last.store(number + 1, Relaxed);
     }
 
-    fn unlink(&self, waiter: &Waiter) {
+    fn unlink(self, waiter: &Waiter) {
         let ends = self.ends(waiter);
         let (prev, next) = (waiter.prev.load(Relaxed), waiter.next.load(Relaxed));
         let neighbour = |link: u32| link.checked_sub(1).and_then(|number| self.waiter(number));
@@ -165,7 +165,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Calls `each` with those who wait, first come first, until it returns `false`. Bounded, whatever the list holds.
-    fn for_each_waiter(&self, ends: &Ends, mut each: impl FnMut(u32, &'g Waiter) -> bool) {
+    fn for_each_waiter(self, ends: &Ends, mut each: impl FnMut(u32, &'g Waiter) -> bool) {
         let mut next = ends.first.load(Relaxed);
         for _ in 0..WAITERS {
             let Some(number) = next.checked_sub(1) else { return };
@@ -178,7 +178,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Calls `each` with the receivers and then with the senders that wait.
-    pub(super) fn for_each_waiting(&self, each: &mut dyn FnMut(&Waiter)) {
+    pub(super) fn for_each_waiting(self, each: &mut dyn FnMut(&Waiter)) {
         for ends in [&self.header().receivers, &self.header().senders] {
             self.for_each_waiter(ends, |_, waiter| {
                 each(waiter);
@@ -189,15 +189,15 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// Offers a message to the waiting receivers; `true` if one has it now. Those that want it and cannot hold it learn so,
     /// as in Linux.
-    #[inline]
-    pub(crate) fn offer(&self, envelope: u32, kind: i64, len: usize, wakes: &mut Wakes) -> bool {
+    #[inline(always)]
+    pub(crate) fn offer(self, envelope: u32, kind: i64, len: usize, wakes: &mut Wakes) -> bool {
         if self.header().receivers.first.load(Relaxed) == 0 {
             return false;
         }
         self.offer_to_waiters(envelope, kind, len, wakes)
     }
 
-    fn offer_to_waiters(&self, envelope: u32, kind: i64, len: usize, wakes: &mut Wakes) -> bool {
+    fn offer_to_waiters(self, envelope: u32, kind: i64, len: usize, wakes: &mut Wakes) -> bool {
         let mut given = false;
         self.for_each_waiter(&self.header().receivers, |number, waiter| {
             let selection = Selection::from_words(waiter.mode.load(Relaxed), waiter.kind.load(Relaxed));
@@ -217,7 +217,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// The message that a waiter was given.
-    pub(crate) fn granted(&self, waiter: &Waiter) -> Option<super::contents::Message> {
+    pub(crate) fn granted(self, waiter: &Waiter) -> Option<super::contents::Message<'g>> {
         if waiter.state.load(Acquire) != GRANTED {
             return None;
         }
@@ -227,14 +227,14 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Tells the waiting senders that can go on together to look, first come first.
-    #[inline]
-    pub(crate) fn invite_senders(&self, wakes: &mut Wakes) {
+    #[inline(always)]
+    pub(crate) fn invite_senders(self, wakes: &mut Wakes) {
         if self.header().senders.first.load(Relaxed) != 0 {
             self.invite_waiting_senders(wakes);
         }
     }
 
-    fn invite_waiting_senders(&self, wakes: &mut Wakes) {
+    fn invite_waiting_senders(self, wakes: &mut Wakes) {
         let tally = self.tally();
         let capacity = tally.capacity.load(Relaxed);
         let mut bytes = capacity.saturating_sub(tally.bytes.load(Relaxed));
@@ -254,7 +254,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Tells everybody who waits to look.
-    pub(crate) fn rouse_all(&self) {
+    pub(crate) fn rouse_all(self) {
         for ends in [&self.header().receivers, &self.header().senders] {
             self.for_each_waiter(ends, |_, waiter| {
                 if waiter.state.load(Relaxed) == WAITING {
@@ -275,7 +275,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// # Errors
     /// `ENOMEM`: the next holder of the lock does it.
     #[cold]
-    pub(crate) fn return_grant(&self, number: u32) -> Result<()> {
+    pub(crate) fn return_grant(self, number: u32) -> Result<()> {
         self.header().dirty.store(1, Relaxed);
         self.pass_on(number);
         self.rebuild_order()?;
@@ -286,7 +286,7 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// Strikes a waiter and offers what it was given to the others, first come first: if they only looked for themselves, the
     /// first to look would be told of a message that is another's. The order is to be made anew, and all are to be roused.
-    fn pass_on(&self, number: u32) {
+    fn pass_on(self, number: u32) {
         let Some(waiter) = self.waiter(number) else { return };
         let returned = self
             .granted(waiter)
@@ -299,7 +299,7 @@ impl<'g, G: Ground> Contents<'g, G> {
 
     /// Strikes those of the waiters given who are dead, and returns what they were given.
     #[cold]
-    pub(crate) fn bury(&self, numbers: &[u32], alive: &dyn Fn(Tag) -> bool) -> Result<()> {
+    pub(crate) fn bury(self, numbers: &[u32], alive: &dyn Fn(Tag) -> bool) -> Result<()> {
         for &number in numbers {
             let Some(waiter) = self.waiter(number) else { continue };
             if waiter.state.load(Relaxed) == FREE || Tag::from_word(waiter.owner.load(Relaxed)).is_some_and(alive) {
@@ -325,7 +325,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// # Errors
     /// As [`return_grant`](Contents::return_grant).
     #[cold]
-    pub(crate) fn bury_granted(&self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
+    pub(crate) fn bury_granted(self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
         let mut any = false;
         // All at once: the order is made anew only once.
         for (number, waiter) in (0..).zip(&self.ground.window().waiters[..self.waiters_used()]) {

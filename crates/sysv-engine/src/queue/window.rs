@@ -425,19 +425,25 @@ fn replace(member: &Member, private: &mut Private, place: &Place, old: &Window, 
 }
 
 impl Ground for Mapped<'_> {
-    #[inline]
+    #[inline(always)]
     fn window(&self) -> &Window {
         // SAFETY: a `Mapped` exists only once `attach` has stored the window's address, which stays mapped as long as the
         // member; atomics only.
         unsafe { &*(self.place.window.load(Relaxed) as *const Window) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn tally(&self) -> &Tally {
         &self.slot.tally
     }
 
-    #[inline]
+    #[inline(always)]
+    fn known(&self, piece: Piece) -> Option<*mut u8> {
+        let address = self.place.pieces.get(index_of(piece))?.address.load(Relaxed);
+        (address != 0).then_some(address as *mut u8)
+    }
+
+    #[inline(always)]
     fn piece(&self, piece: Piece, at: u64, len: usize) -> Option<*mut u8> {
         let index = index_of(piece);
         let known = self.place.pieces.get(index)?;
@@ -475,7 +481,7 @@ impl Ground for Mapped<'_> {
 }
 
 /// The number of a piece's place.
-#[inline]
+#[inline(always)]
 fn index_of(piece: Piece) -> usize {
     match piece {
         Piece::Order => 0,
