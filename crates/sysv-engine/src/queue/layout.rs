@@ -51,81 +51,84 @@ pub(crate) struct Window {
 }
 
 /// The first page. All but `lock` is written by the lock's holder only.
+///
+/// What most calls write fills two cache lines, and small messages' part of the tally and of the free blocks with it: two
+/// processors that share a queue pass these on with each message.
 #[repr(C, align(4096))]
 pub(crate) struct Header {
+    // Seldom written.
     /// [`MAGIC`].
     pub magic: AtomicU64,
     /// The queue's identifier: whoever finds another one here has come too late.
     pub id: AtomicU32,
     /// 1 once the queue is removed.
     pub removed: AtomicU32,
-    _pad0: [AtomicU64; 6],
-
-    /// The queue's lock: see [`crate::lock`].
-    pub lock: AtomicU32,
-    /// 1 while what is derived cannot be relied on: the next holder rebuilds it.
-    pub dirty: AtomicU32,
-    /// First and last waiting receiver + 1 (derived).
-    pub receivers: Ends,
-    /// First and last waiting sender + 1 (derived).
-    pub senders: Ends,
-    /// Receivers that were given a message and have not taken it yet (derived).
-    pub granted: AtomicU32,
-    /// First free waiter record + 1 (derived).
-    pub free_waiter: AtomicU32,
-    /// Waiter records that have been used at some time are below this index.
-    pub waiter_high: AtomicU32,
-    /// Waiter records with file pages under them are below this index.
-    pub waiter_backed: AtomicU32,
-    /// The next waiter's place in the sequence of arrivals.
-    pub next_ticket: AtomicU64,
-    /// The next message's place in the sequence of arrivals. Never 0.
-    pub next_sequence: AtomicU64,
-    _pad3: AtomicU64,
-
-    /// Counts messages put in: what a receiver that spins looks at.
-    pub arrivals: AtomicU32,
-    /// Counts messages taken out and enlargements: what a sender that spins looks at.
-    pub departures: AtomicU32,
     /// Where the order array is in the file, 0 for nowhere yet.
     pub order_at: AtomicU64,
     /// Its length, in entries.
     pub order_capacity: AtomicU32,
-    /// Entries before this one are holes.
+    /// Envelopes that have been used at some time are below this index.
+    pub envelope_high: AtomicU32,
+    /// 1 while what is derived cannot be relied on: the next holder rebuilds it.
+    pub dirty: AtomicU32,
+    /// Envelopes with file pages under them are below this index.
+    pub envelope_backed: AtomicU32,
+    /// Waiter records that have been used at some time are below this index.
+    pub waiter_high: AtomicU32,
+    /// Waiter records with file pages under them are below this index.
+    pub waiter_backed: AtomicU32,
+    /// Where the next piece goes in the file.
+    pub end: AtomicU64,
+    /// When memory was last given back because the queue was empty, in seconds since the Epoch.
+    pub shrunk_at: AtomicI64,
+
+    // A cache line.
+    /// The queue's lock: see [`crate::lock`].
+    pub lock: AtomicU32,
+    /// First free envelope + 1 (derived).
+    pub free_envelope: AtomicU32,
+    /// First and last waiting receiver + 1 (derived).
+    pub receivers: Ends,
+    /// First and last waiting sender + 1 (derived).
+    pub senders: Ends,
+    /// The next message's place in the sequence of arrivals. Never 0.
+    pub next_sequence: AtomicU64,
+    /// Entries of the order before this one are holes.
     pub order_head: AtomicU32,
     /// Entries from this one on are unused.
     pub order_tail: AtomicU32,
     /// Entries that are no holes.
     pub order_live: AtomicU32,
+    /// Receivers that were given a message and have not taken it yet (derived).
+    pub granted: AtomicU32,
+    /// Units of blocks in use (derived).
+    pub live_units: AtomicU32,
+    /// Units freed since free space was last joined.
+    pub freed_units: AtomicU32,
+    _pad: AtomicU64,
+
+    // A cache line, with the smallest blocks of the list that begins in it.
+    /// Counts messages put in: what a receiver that spins looks at.
+    pub arrivals: AtomicU32,
+    /// Counts messages taken out and enlargements: what a sender that spins looks at.
+    pub departures: AtomicU32,
     /// The message that was taken last: its sequence number, who took it, and when. Stored before it is taken, so that
     /// recovery can finish the bookkeeping.
     pub taking: AtomicU64,
     pub taker: AtomicU64,
     pub taken_at: AtomicI64,
+    /// First free block + 1 of each size (derived).
+    pub free_blocks: [AtomicU32; CLASSES],
 
-    /// First free envelope + 1 (derived).
-    pub free_envelope: AtomicU32,
-    /// Envelopes that have been used at some time are below this index.
-    pub envelope_high: AtomicU32,
-    /// Envelopes with file pages under them are below this index.
-    pub envelope_backed: AtomicU32,
-    /// Units of blocks in use (derived).
-    pub live_units: AtomicU32,
-    /// Units freed since free space was last joined.
-    pub freed_units: AtomicU32,
+    /// The next waiter's place in the sequence of arrivals.
+    pub next_ticket: AtomicU64,
+    /// First free waiter record + 1 (derived).
+    pub free_waiter: AtomicU32,
     /// First envelope + 1 of the messages that are read in place (derived).
     pub held: AtomicU32,
-    /// Where the next piece goes in the file.
-    pub end: AtomicU64,
-    /// When memory was last given back because the queue was empty, in seconds since the Epoch.
-    pub shrunk_at: AtomicI64,
-    _pad2: [AtomicU64; 3],
-
     /// Where the chunks of envelopes are in the file, 0 for nowhere yet.
     pub envelope_chunks: [AtomicU64; ENVELOPE_CHUNKS],
     pub heap_chunks: [HeapChunk; HEAP_CHUNKS],
-    /// First free block + 1 of each size (derived).
-    pub free_blocks: [AtomicU32; CLASSES],
 }
 
 /// Both ends of a list of waiters; each is an index + 1, or 0.
@@ -175,7 +178,9 @@ pub(crate) struct Waiter {
     /// Neighbours + 1 in the list; `next` also links free records (derived).
     pub prev: AtomicU32,
     pub next: AtomicU32,
-    _pad: [AtomicU64; 2],
+    /// Where whoever let it go on last ran: a [`Trace`](crate::patience::Trace).
+    pub caller: AtomicU32,
+    _pad: [AtomicU32; 3],
 }
 
 pub(crate) const FREE: u32 = 0;
@@ -241,6 +246,8 @@ pub(crate) struct Tally {
 
 const _: () = {
     assert!(size_of::<Header>() == 4096);
+    assert!(core::mem::offset_of!(Header, lock) == 64);
+    assert!(core::mem::offset_of!(Header, arrivals) == 128);
     assert!(size_of::<Waiter>() == 64);
     assert!(size_of::<Envelope>() == 64);
     assert!(size_of::<OrderEntry>() == 16);
@@ -287,12 +294,12 @@ mod tests {
 
     #[test]
     fn the_documented_offsets_are_true() {
-        documented!(Header under "Header of a queue": magic id removed lock dirty receivers senders granted free_waiter
-            waiter_high waiter_backed next_ticket next_sequence arrivals departures order_at order_capacity order_head
-            order_tail order_live taking taker taken_at free_envelope envelope_high envelope_backed live_units
-            freed_units held end shrunk_at envelope_chunks heap_chunks free_blocks);
+        documented!(Header under "Header of a queue": magic id removed order_at order_capacity envelope_high dirty
+            envelope_backed waiter_high waiter_backed end shrunk_at lock free_envelope receivers senders next_sequence
+            order_head order_tail order_live granted live_units freed_units arrivals departures taking taker taken_at
+            free_blocks next_ticket free_waiter held envelope_chunks heap_chunks);
         documented!(HeapChunk under "HeapChunk": at filled backed);
-        documented!(Waiter under "Waiter": state owner ticket mode grant kind size prev next);
+        documented!(Waiter under "Waiter": state owner ticket mode grant kind size prev next caller);
         documented!(Envelope under "Envelope": state kind position units len sender sent_at next prev holder);
         assert_eq!(WINDOW, 266_240);
     }

@@ -1,6 +1,7 @@
 //! A queue's lock.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::contents::Contents;
 use super::ground::Ground;
@@ -10,6 +11,13 @@ use super::window::Mapped;
 use crate::critical::Section;
 use crate::errno::{Errno, Result};
 use crate::lock::{self, Acquired, Tag};
+use crate::member::Member;
+
+/// Looks at a lock that somebody has, before the contender sleeps.
+const LOOKS: u32 = 40;
+/// Turns of the waiting loop between two looks: at first, and at the most.
+const FIRST_PAUSE: u32 = 8;
+const LONGEST_PAUSE: u32 = 64;
 
 /// A queue, locked. When this goes the lock is given back.
 ///
@@ -27,8 +35,12 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
         let member = mapped.member;
         let section = Section::enter();
         let header = &mapped.window().header;
-        let acquired = member.acquire(&header.lock);
-        if acquired == Acquired::Takeover {
+        if header
+            .lock
+            .compare_exchange(0, member.tag().word(), Acquire, Relaxed)
+            .is_err()
+            && contend(member, &header.lock) == Acquired::Takeover
+        {
             header.dirty.store(1, Relaxed);
         }
         LockedQueue {
@@ -112,6 +124,27 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
                 .and_then(|contents| contents.bury(wakes.numbers(), &alive));
         }
     }
+}
+
+/// Takes a lock that somebody has.
+///
+/// Whoever has it mostly wants it again for the next message, and has all that it guards in its cache. So it is looked at
+/// seldom and ever more seldom: several messages then pass before the cache lines do, and both sides are faster for it.
+#[cold]
+fn contend(member: &Member, word: &AtomicU32) -> Acquired {
+    if member.spins() {
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..LOOKS {
+            for _ in 0..pause {
+                core::hint::spin_loop();
+            }
+            if word.load(Relaxed) == 0 && word.compare_exchange(0, member.tag().word(), Acquire, Relaxed).is_ok() {
+                return Acquired::Clean;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+    member.acquire(word)
 }
 
 impl Drop for LockedQueue<'_, '_> {

@@ -1,10 +1,9 @@
 //! Waiting: for a message, or for room.
 //!
 //! First a short while without sleeping, where another processor can make progress meanwhile: as long as that has lately been
-//! worth it on this queue. Then in the list, asleep. Nobody sleeps for long without looking: a process may have been
+//! worth it on this queue ([`patience`](crate::patience)). Then in the list, asleep. Nobody sleeps for long without looking: a process may have been
 //! killed that had been told to go on.
 
-use core::arch::x86_64::_rdtsc;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::time::Duration;
@@ -18,17 +17,13 @@ use super::selection::Selection;
 use super::window::Mapped;
 use crate::critical;
 use crate::errno::Errno;
+use crate::patience::Trace;
 use crate::{interruption, sys};
 
 /// The longest sleep without a look.
 const NAP: Duration = Duration::from_millis(200);
 /// The longest sleep of one for whom there was no record.
 const CROWDED_NAP: Duration = Duration::from_millis(1);
-
-/// Cycles of spinning: at most, at the least, and to begin with.
-const MOST_PATIENCE: u32 = 120_000;
-const LEAST_PATIENCE: u32 = 2_000;
-const FIRST_PATIENCE: u32 = 30_000;
 
 /// A call that may have to wait.
 pub(super) struct Waiting<'c, 'm> {
@@ -85,7 +80,9 @@ impl<'c, 'm> Waiting<'c, 'm> {
             };
             let seen = word.load(Relaxed);
             drop(queue);
-            self.spin(word, seen);
+            let happened = || word.load(Relaxed) != seen || self.is_interrupted();
+            mapped.place.patience.watch(happened);
+            self.interrupted = self.is_interrupted();
             return;
         }
         if self.record.is_none() {
@@ -98,7 +95,12 @@ impl<'c, 'm> Waiting<'c, 'm> {
         }
         drop(queue);
         match number.and_then(|number| mapped.window().waiters.get(number as usize)) {
-            Some(waiter) => self.sleep(&waiter.state, WAITING, NAP),
+            Some(waiter) => {
+                self.sleep(&waiter.state, WAITING, NAP);
+                if waiter.state.load(Relaxed) != WAITING {
+                    mapped.place.patience.met(waiter.caller.load(Relaxed) as Trace);
+                }
+            }
             None => {
                 let word = &header.arrivals;
                 self.sleep(word, word.load(Relaxed), CROWDED_NAP);
@@ -108,24 +110,6 @@ impl<'c, 'm> Waiting<'c, 'm> {
 
     fn is_interrupted(&self) -> bool {
         critical::handlers_run() != self.handlers || interruption::is_interrupted()
-    }
-
-    fn spin(&mut self, word: &AtomicU32, seen: u32) {
-        let patience = &self.mapped.place.patience;
-        let limit = match patience.load(Relaxed) {
-            0 => FIRST_PATIENCE,
-            limit => limit.clamp(LEAST_PATIENCE, MOST_PATIENCE),
-        };
-        let start = cycles();
-        while word.load(Relaxed) == seen && !self.is_interrupted() {
-            if cycles().wrapping_sub(start) > u64::from(limit) {
-                patience.store(limit / 2, Relaxed);
-                return;
-            }
-            core::hint::spin_loop();
-        }
-        patience.store(limit.saturating_mul(2), Relaxed);
-        self.interrupted = self.is_interrupted();
     }
 
     fn sleep(&mut self, word: &AtomicU32, asleep: u32, nap: Duration) {
@@ -147,11 +131,4 @@ impl<'c, 'm> Waiting<'c, 'm> {
             }
         }
     }
-}
-
-/// The processor's own clock: no system call, and as good as any for a short while.
-fn cycles() -> u64 {
-    #![allow(unsafe_code)]
-    // SAFETY: every x86-64 processor has the instruction.
-    unsafe { _rdtsc() }
 }

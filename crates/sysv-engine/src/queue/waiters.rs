@@ -14,6 +14,7 @@ use super::selection::{SENDER, Selection};
 use crate::abi::PAGE_SIZE;
 use crate::errno::Result;
 use crate::lock::Tag;
+use crate::patience;
 use crate::sys;
 
 /// Waiters to be woken once the lock has been given back.
@@ -27,6 +28,7 @@ impl Wakes {
     const CAPACITY: usize = 8;
 
     fn add(&mut self, number: u32, waiter: &Waiter) {
+        waiter.caller.store(patience::trace().into(), Relaxed);
         match self.numbers.get_mut(self.count) {
             Some(place) => {
                 *place = number;

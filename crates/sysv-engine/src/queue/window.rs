@@ -21,6 +21,7 @@ use crate::lock::{self, Tag};
 use crate::member::{Member, Private};
 use crate::namespace;
 use crate::page_vec::PageVec;
+use crate::patience::Patience;
 use crate::registry::{self, BACKED};
 use crate::sys::{self, Fd};
 use crate::table::{QUEUES, QueueSlot};
@@ -50,8 +51,8 @@ pub(crate) struct Orphan {
 pub(super) struct Place {
     /// Identifier + 1 of the queue in the window, 0 for none yet.
     named: AtomicU32,
-    /// For how long to spin here: see [`super::wait`].
-    pub(super) patience: AtomicU32,
+    /// What the process knows of those for whom it waits here: see [`super::wait`].
+    pub(super) patience: Patience,
     /// Address of the window, which stays; 0 before the first use.
     window: AtomicUsize,
     /// Bytes of the order array that are mapped.
