@@ -6,17 +6,26 @@
 //! Blocking signals at the kernel costs two system calls, more than many of our calls take. Where every handler of the
 //! program is entered through a wrapper (the preloaded library interposes `sigaction` and its kin), a counter in
 //! thread-local memory does: a wrapper that finds it above zero blocks all signals in the interrupted context, sends the
-//! signal to the thread once more, and returns; the section's end then lets it in. Elsewhere signals are blocked.
+//! signal to the thread once more, and returns; the section's end then lets it in. Where the caller promises that no handler
+//! does either ([`handlers_keep_out`]) nothing need be done. Elsewhere signals are blocked.
 
 #![allow(unsafe_code)]
 
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
+use core::sync::atomic::{AtomicU32, AtomicU64, compiler_fence};
 
+use crate::errno::{Errno, Result};
 use crate::sys::SignalMask;
 
-/// Whether all handlers of the program are entered through a wrapper that calls [`defers`].
-static HANDLERS_DEFER: AtomicBool = AtomicBool::new(false);
+/// | value | the program's handlers | sections |
+/// |---|---|---|
+/// | `UNKNOWN` | may do anything | block signals |
+/// | `KEEP_OUT` | neither call the facility nor leave by `longjmp` | do nothing |
+/// | `DEFER` | are entered through a wrapper that calls [`defers`] | do nothing |
+static HANDLERS: AtomicU32 = AtomicU32::new(UNKNOWN);
+const UNKNOWN: u32 = 0;
+const KEEP_OUT: u32 = 1;
+const DEFER: u32 = 2;
 
 /// What a thread and its own signal handlers share.
 #[repr(C)]
@@ -76,7 +85,7 @@ impl Section {
     pub(crate) fn enter() -> Section {
         let thread = thread();
         let depth = thread.depth.load(Relaxed);
-        if depth == 0 && !HANDLERS_DEFER.load(Relaxed) {
+        if depth == 0 && HANDLERS.load(Relaxed) == UNKNOWN {
             thread.mask.store(SignalMask::block_all().word(), Relaxed);
             thread.blocked.store(1, Relaxed);
         }
@@ -122,7 +131,28 @@ fn let_in(thread: &Thread) {
 /// Promises that every handler which the program installs, has installed or will install is entered through a wrapper that
 /// asks [`defers`] first. Sections then cost two stores instead of two system calls.
 pub(crate) fn handlers_defer() {
-    HANDLERS_DEFER.store(true, Relaxed);
+    HANDLERS.store(DEFER, Relaxed);
+}
+
+/// Promises that no handler of the program calls the facility or leaves by `longjmp`. Nothing keeps handlers out of sections
+/// then; a call from a handler that has interrupted one fails with `EDEADLK`.
+///
+/// As Rust has it for every function that does not say otherwise: a handler may only call what is async-signal-safe, and a
+/// jump over frames that have something to drop is undefined.
+pub fn handlers_keep_out() {
+    let _ = HANDLERS.compare_exchange(UNKNOWN, KEEP_OUT, Relaxed, Relaxed);
+}
+
+/// Begins a call of the facility.
+///
+/// # Errors
+/// `EDEADLK` in a handler that has interrupted a section, against the promise: it would wait for itself.
+#[inline]
+pub(crate) fn begin_call() -> Result<()> {
+    if HANDLERS.load(Relaxed) == KEEP_OUT && thread().depth.load(Relaxed) != 0 {
+        return Err(Errno::EDEADLK);
+    }
+    Ok(())
 }
 
 /// For the wrapper of the program's signal handlers: whether the signal that has just interrupted the calling thread must
@@ -171,7 +201,7 @@ pub(crate) fn interruptions_seen() -> &'static AtomicU32 {
 mod tests {
     use super::*;
 
-    /// Tests that change or rely on `HANDLERS_DEFER` take turns.
+    /// Tests that change or rely on `HANDLERS` take turns.
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
     #[test]
@@ -190,7 +220,7 @@ mod tests {
             assert_eq!(thread().deferred.load(Relaxed), 1);
             drop(outer);
             assert_eq!(thread().deferred.load(Relaxed), 0);
-            HANDLERS_DEFER.store(false, Relaxed);
+            HANDLERS.store(UNKNOWN, Relaxed);
         })
         .join()
         .unwrap();
@@ -212,6 +242,26 @@ mod tests {
             SignalMask::block_all().word() & !before.word()
         });
         assert_eq!(blocked.join().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_call_from_a_handler_that_interrupted_a_section_is_refused() {
+        let _turn = TURN.lock();
+        let thread = std::thread::spawn(|| {
+            handlers_keep_out();
+            assert_eq!(begin_call(), Ok(()));
+            let section = Section::enter();
+            assert_eq!(thread().blocked.load(Relaxed), 0);
+            assert_eq!(begin_call(), Err(Errno::EDEADLK));
+            drop(section);
+            assert_eq!(begin_call(), Ok(()));
+            handlers_defer();
+            let _section = Section::enter();
+            // The wrapper keeps it out.
+            assert_eq!(begin_call(), Ok(()));
+            HANDLERS.store(UNKNOWN, Relaxed);
+        });
+        thread.join().unwrap();
     }
 
     #[test]

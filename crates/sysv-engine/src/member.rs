@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crate::abi::PAGE_SIZE;
 use crate::attachments::{LocalAttachment, Template};
+use crate::critical;
 use crate::errno::{Errno, Result};
 use crate::identity::Identity;
 use crate::limits::{Limit, Limits, LimitsPage};
@@ -166,6 +167,13 @@ impl Member {
     /// Begins a call: a child that was forked behind our back enrols itself first.
     #[inline]
     pub(crate) fn enter(&self) -> Result<()> {
+        critical::begin_call()?;
+        self.enrol_if_forked()
+    }
+
+    /// As [`enter`](Member::enter), in the midst of a call.
+    #[inline]
+    pub(crate) fn enrol_if_forked(&self) -> Result<()> {
         if self.presence().state.load(Acquire) == PRESENT {
             Ok(())
         } else {

@@ -20,7 +20,7 @@ mod handler;
 mod lock;
 mod wish;
 
-pub use crate::critical::handlers_run;
+pub use crate::critical::{handlers_keep_out, handlers_run};
 pub(crate) use action::take_faults;
 pub use action::{Action, change, take_all, take_late};
 pub(crate) use guest::after_fork_in_child;

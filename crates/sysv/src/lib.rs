@@ -55,6 +55,8 @@
 //!   [`TemporarySemaphoreSet`], [`TemporaryMessageQueue`] and [`TemporaryNamespace`] are for those that should not.
 //! - It does not hide signals: a wait that a handler interrupted is over, as an error that says so. Whoever has nothing to do
 //!   about it waits anew.
+//! - It is not for signal handlers, as nothing is that does not say so: a call from a handler fails with `EDEADLK` if it has
+//!   interrupted another one. A handler that leaves another call by `longjmp`, from C, leaves its lock held.
 //! - The kernel cannot wait for messages or file locks with a timeout. There one looks again and again, soon every 16 ms.
 //! - It knows nothing of copies that `fork` makes of guards: let the child forget them.
 //! - It offers no `SHM_REMAP` and no `SHM_EXEC`: replacing what is mapped, or running what others can write, is not safe.

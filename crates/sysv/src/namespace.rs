@@ -230,6 +230,8 @@ impl Namespace {
     }
 
     fn join(directory: &Path, how: Join) -> Result<Namespace, NamespaceError> {
+        // Nothing here is async-signal-safe, and Rust's handlers may call only what is.
+        sysv_engine::signals::handlers_keep_out();
         let engine =
             Engine::join(&terminated(directory)?, how).map_err(|cause| NamespaceError::join(directory, cause))?;
         let location = Location::of_directory(PathBuf::from(OsStr::from_bytes(engine.directory().to_bytes())));

@@ -60,7 +60,7 @@ fn enter_all() {
     let members = MEMBERS.lock();
     for member in members.as_slice() {
         // Failing that, the child's attachments are not counted, and there is nothing to follow.
-        let _ = member.enter();
+        let _ = member.enrol_if_forked();
     }
 }
 
