@@ -46,12 +46,12 @@ pub(super) struct Party {
 }
 
 /// Whether an operation on a semaphore with this value can be done, or why not.
-#[inline]
+#[inline(always)]
 fn operate(value: i32, operation: &Sembuf) -> Outcome {
     outcome_of(word::judge(value, operation.op.into()), operation)
 }
 
-#[inline]
+#[inline(always)]
 fn outcome_of(possible: Possible, operation: &Sembuf) -> Outcome {
     match possible {
         Possible::Now => Outcome::Done,

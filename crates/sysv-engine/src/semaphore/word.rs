@@ -118,7 +118,7 @@ pub(super) enum Possible {
 }
 
 /// Whether the operation can be done.
-#[inline]
+#[inline(always)]
 pub(super) fn judge(value: i32, op: i32) -> Possible {
     if op == 0 && value != 0 || value + op < 0 {
         Possible::Later
@@ -130,7 +130,7 @@ pub(super) fn judge(value: i32, op: i32) -> Possible {
 }
 
 /// Does an operation without the set's lock, if nobody but the caller is concerned; `false` leaves everything as it was.
-#[inline]
+#[inline(always)]
 pub(super) fn swap(word: &AtomicU64, sequence: u16, op: i32, last: Last) -> bool {
     let closed = if op > 0 { FROZEN | OWED | MORE } else { FROZEN | OWED };
     // The greatest value that the operation may leave; what is below zero is greater still.
@@ -152,7 +152,7 @@ pub(super) fn swap(word: &AtomicU64, sequence: u16, op: i32, last: Last) -> bool
 
 /// Does an operation for the holder of the set's lock, if it can be done. If not, and with `mark`, the word says in the same
 /// step that somebody waits: no change that lets it be done goes unnoticed from here on.
-#[inline]
+#[inline(always)]
 pub(super) fn operate(word: &AtomicU64, op: i32, last: Last, mark: bool) -> Possible {
     let mut seen = word.load(Relaxed);
     loop {
