@@ -10,13 +10,13 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Builds `libsysv.so` into the build script's output directory and returns its path.
 ///
 /// # Panics
-/// Outside a build script, and when it does not build.
+/// Outside a build script of a crate beside `sysv-preload`, and when it does not build.
 pub fn shared_library() -> PathBuf {
     build("cdylib", &[], "libsysv_preload.so", "libsysv.so")
 }
@@ -26,7 +26,7 @@ pub fn shared_library() -> PathBuf {
 /// It lacks what only a shared library can interpose.
 ///
 /// # Panics
-/// Outside a build script, and when it does not build.
+/// Outside a build script of a crate beside `sysv-preload`, and when it does not build.
 pub fn static_library() -> PathBuf {
     build(
         "staticlib",
@@ -37,7 +37,8 @@ pub fn static_library() -> PathBuf {
 }
 
 fn build(crate_type: &str, options: &[&str], built: &str, wanted: &str) -> PathBuf {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Where the script's package is now: this crate may have been compiled before the checkout was copied or moved.
+    let crates = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
     let manifest = crates.join("sysv-preload/Cargo.toml");
     for input in [
         "sysv-preload/src",
