@@ -474,3 +474,77 @@ fn a_set_that_shrinks_between_two_looks_is_no_panic() {
         );
     }
 }
+
+/// A campaign found it: all threads of a process have one tag, and one that had slept once for a set's or a queue's lock which
+/// another had took it over, as from a dead process. Messages were received twice.
+#[test]
+fn a_thread_waits_for_another_that_has_the_lock() {
+    let place = Place::new("threads");
+    let engine = place.join();
+    let [set, queue] = set_and_queue(&engine);
+    send(&engine, queue, 3);
+    let tag = inspect::own_tag(&engine);
+    let file = |name: String| {
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(format!("{}/{name}", place.0));
+        file.unwrap()
+    };
+    let set_file = file(format!("sem/{set}"));
+    let queue_file = file(format!("msg/{queue}"));
+    let several = [0, 1].map(|num| Sembuf { num, op: 1, flg: 0 });
+    let calls: [(&std::fs::File, usize, &(dyn Fn() + Sync)); 2] = [
+        (&set_file, 0, &|| engine.semop(set, &several, None).unwrap()),
+        (&queue_file, LAYOUT.queue_lock, &|| {
+            receive(&engine, queue, IPC_NOWAIT).unwrap();
+        }),
+    ];
+    for (file, lock, call) in calls {
+        let say = |word: u32| file.write_all_at(&word.to_le_bytes(), lock as u64).unwrap();
+        say(tag);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(call);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            assert!(!waiting.is_finished(), "the other thread has not given the lock back");
+            say(0);
+        });
+    }
+}
+
+/// Reading found it: of removed segments that somebody still has, the sweep looked at sixty-four, always the same. What the dead
+/// had behind them stayed.
+#[test]
+fn a_removed_segment_behind_many_in_use_is_swept() {
+    let place = Place::new("behind");
+    let engine = place.join();
+    for _ in 0..70 {
+        let id = engine.shmget(IPC_PRIVATE, 4096, 0o600).unwrap();
+        attach(&engine, id);
+        engine.shm_remove(id).unwrap();
+    }
+    // SAFETY: the child only calls the engine, which allocates nothing, and never returns.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let done = engine.shmget(IPC_PRIVATE, 4096, 0o600).and_then(|id| {
+                engine.shmat(id, 0, 0)?;
+                engine.shm_remove(id)
+            });
+            libc::_exit(i32::from(done.is_err()))
+        }
+        child
+    };
+    let mut status = 0;
+    // SAFETY: the status is written.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(status, 0);
+    let files = || std::fs::read_dir(format!("{}/shm", place.0)).unwrap().count();
+    // Some calls of anybody; somebody else may keep the dead process's memory for a moment.
+    let swept = (0..500).any(|_| {
+        engine.shmget(1, 0, 0).unwrap_err();
+        engine.shm_usage().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(if files() == 70 { 0 } else { 10 }));
+        files() == 70
+    });
+    assert!(swept, "{} files", files());
+}
