@@ -13,6 +13,7 @@ conformance::on_each_shared_facility! {
     another_users_debt_is_paid,
     a_reader_waits_for_zero,
     a_change_of_mode_counts_at_once,
+    who_could_only_read_alters_as_soon_as_it_may,
     root_removes_what_others_wait_for,
     a_mode_may_keep_the_owner_out_from_the_start,
 }
@@ -168,6 +169,40 @@ fn a_change_of_mode_counts_at_once(subject: &Subject) {
         assert_eq!(bob.receive::<Result<()>>(), result);
     }
     bob.kill();
+}
+
+/// Whoever had looked at a set with the right to read kept a mapping that it could only read, and was refused from then on.
+fn who_could_only_read_alters_as_soon_as_it_may(subject: &Subject) {
+    let sets = Sets::of(subject);
+    for nsems in [1, 30] {
+        let set = sets.set_with_mode(nsems, 0o604);
+        let id = set.id;
+        let mut bob = Child::fork_as(User::BOB, subject, |parent| {
+            let sets = Sets::of(subject);
+            parent.send(&sets.sem_ask(id, 0, Asked::Value));
+            for _ in 0..2 {
+                parent.receive::<()>();
+                parent.send(&(
+                    sets.semop(id, &[sembuf(0, 1, SEM_UNDO)], None),
+                    sets.sem_set_value(id, 0, 1),
+                ));
+            }
+        });
+        assert_eq!(bob.receive::<Result<i32>>(), Ok(0));
+        bob.proceed();
+        let refused = (Err(Errno::EACCES), Err(Errno::EACCES));
+        assert_eq!(bob.receive::<(Result<()>, Result<()>)>(), refused);
+        let ds = set.stat();
+        let change = PermChange {
+            uid: ds.perm.uid,
+            gid: ds.perm.gid,
+            mode: 0o606,
+        };
+        sets.sem_set(id, change).unwrap();
+        bob.proceed();
+        assert_eq!(bob.receive::<(Result<()>, Result<()>)>(), (Ok(()), Ok(())));
+        bob.finish();
+    }
 }
 
 fn root_removes_what_others_wait_for(subject: &Subject) {

@@ -26,12 +26,15 @@ conformance::on_each_facility! {
     setval_and_setall_let_waiters_go,
     a_waiter_whose_operations_overflow_fails,
     a_waiter_fails_once_it_would_wait_where_it_must_not,
+    a_waiter_fails_at_once_when_an_earlier_operation_can_not_be_done_any_more,
+    a_waiter_that_only_reads_learns_it_when_something_comes_to_zero,
     removal_ends_every_wait,
     a_handler_interrupts_with_and_without_sa_restart,
     a_signal_without_a_handler_does_not_interrupt,
     a_killed_waiter_is_not_counted_and_takes_nothing,
     a_killed_waiter_in_front_does_not_hold_up_the_next,
     a_waiter_gives_up_after_its_timeout,
+    no_timeout_ends_early,
     large_requests_wait_and_are_served,
     units_are_conserved_among_many_processes,
     transfers_between_semaphores_are_seen_whole,
@@ -315,6 +318,54 @@ fn a_waiter_fails_once_it_would_wait_where_it_must_not(subject: &Subject) {
     child.finish();
 }
 
+fn a_waiter_fails_at_once_when_an_earlier_operation_can_not_be_done_any_more(subject: &Subject) {
+    let sets = Sets::of(subject);
+    for (nsems, undo) in [(3, 0), (3, SEM_UNDO), (30, 0)] {
+        let set = sets.set(nsems);
+        // How the wait ends when something is changed.
+        let ends = |first: Sembuf, change: &dyn Fn()| {
+            let mut child = operating(&set, &[first, sembuf(1, -1, 0), sembuf(2, 1, undo)]);
+            set.await_waiting(1, (1, 0));
+            // What does not touch it changes nothing.
+            set.add(2, 1).unwrap();
+            set.await_waiting(1, (1, 0));
+            change();
+            let ended = result(&mut child);
+            assert_eq!(set.waiting(1), (0, 0));
+            ended
+        };
+        let take = sembuf(0, -1, IPC_NOWAIT | undo);
+        let zero = sembuf(0, 0, IPC_NOWAIT);
+        let too_much = sembuf(0, 1, undo);
+        let again = Err(Errno::EAGAIN);
+        set.set_value(0, 1).unwrap();
+        assert_eq!(ends(take, &|| set.add(0, -1).unwrap()), again);
+        set.set_value(0, 1).unwrap();
+        assert_eq!(ends(take, &|| set.set_value(0, 0).unwrap()), again);
+        set.set_value(0, 1).unwrap();
+        assert_eq!(ends(take, &|| set.add(1, 1).unwrap()), Ok(()));
+        assert_eq!(set.value(1), 0);
+        set.set_value(0, 0).unwrap();
+        assert_eq!(ends(zero, &|| set.add(0, 1).unwrap()), again);
+        // Too much for one operation is an error also while another is waited for.
+        set.set_value(0, 32766).unwrap();
+        assert_eq!(ends(too_much, &|| set.add(0, 1).unwrap()), Err(Errno::ERANGE));
+    }
+}
+
+fn a_waiter_that_only_reads_learns_it_when_something_comes_to_zero(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(3);
+    set.set_value(1, 1).unwrap();
+    set.set_value(2, 1).unwrap();
+    let mut child = operating(&set, &[sembuf(0, 0, IPC_NOWAIT), sembuf(1, 0, 0)]);
+    set.await_waiting(1, (0, 1));
+    set.add(0, 1).unwrap();
+    set.await_waiting(1, (0, 1));
+    set.add(2, -1).unwrap();
+    assert_eq!(result(&mut child), Err(Errno::EAGAIN));
+}
+
 fn removal_ends_every_wait(subject: &Subject) {
     let sets = Sets::of(subject);
     for nsems in [2, 50] {
@@ -418,6 +469,19 @@ fn a_waiter_gives_up_after_its_timeout(subject: &Subject) {
     set.await_waiting(0, (1, 0));
     assert_eq!(child.receive::<(Result<()>, bool)>(), (Err(Errno::EAGAIN), true));
     assert_eq!(set.waiting(0), (0, 0));
+}
+
+/// A clock that shows whole microseconds only let a wait end up to one too early.
+fn no_timeout_ends_early(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(1);
+    for round in 0..2000 {
+        let limit = Duration::from_nanos(500 + 617 * (round % 32));
+        let start = Instant::now();
+        assert_eq!(set.op_within(&[sembuf(0, -1, 0)], limit), Err(Errno::EAGAIN));
+        let took = start.elapsed();
+        assert!(took >= limit, "{took:?} instead of {limit:?}");
+    }
 }
 
 fn large_requests_wait_and_are_served(subject: &Subject) {

@@ -250,7 +250,9 @@ pub(crate) struct SetHead {
     pub watchers: [AtomicU16; 2],
     /// Number of semaphores, in a set that stands in a file.
     pub nsems: AtomicU32,
-    _pad2: AtomicU64,
+    /// Waiters that mind changes of other semaphores than the one that they wait for (derived).
+    pub minding: AtomicU32,
+    _pad2: AtomicU32,
 }
 
 /// One semaphore.
@@ -349,6 +351,7 @@ pub(crate) const FINGERPRINT: u64 = {
         offset_of!(SetHead, undos),
         offset_of!(SetHead, watchers),
         offset_of!(SetHead, nsems),
+        offset_of!(SetHead, minding),
         size_of::<SetHead>(),
         size_of::<Semaphore>(),
         size_of::<QueueSlot>(),
@@ -411,7 +414,7 @@ mod tests {
         documented!(QueueSlot: tally flags);
         documented!(Tally: capacity bytes messages sent_at received_at sender receiver);
         documented!(SetSlot: flags nsems set semaphores);
-        documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting dirty waiters undos watchers nsems);
+        documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting dirty waiters undos watchers nsems minding);
         documented!(Semaphore: word undos waiters next);
         documented!(AttachRecord: owner slot sequence flags address length segment_links process_links);
     }

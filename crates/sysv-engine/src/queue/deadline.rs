@@ -22,8 +22,10 @@ impl Deadline {
         };
         // Rather too long than too short by the fraction.
         let us = u64::try_from(timeout.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
+        // The part of a microsecond that the clock does not show has passed already.
+        let unseen = u64::from(us > 0);
         Deadline {
-            at: sys::monotonic_us().saturating_add(us),
+            at: (sys::monotonic_us() + unseen).saturating_add(us),
         }
     }
 

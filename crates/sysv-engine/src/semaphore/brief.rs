@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::commit::{ARMED, STAGED, carry_over, freeze};
-use super::memory::{Set, stands_in_table};
+use super::memory::Glimpse;
 use super::operate::note_time;
 use super::registry;
 use super::undo::UndoRecord;
@@ -14,7 +14,7 @@ use super::word::{FROZEN, HELD, Last, OWED};
 use crate::abi::{SEM_UNDO, SEMAEM, SEMVMX, Sembuf};
 use crate::credentials::Caller;
 use crate::critical::Section;
-use crate::lock;
+use crate::lock::{self, Tag};
 use crate::member::Member;
 use crate::table::Semaphore;
 
@@ -45,14 +45,11 @@ pub(super) fn operate(member: &Member, id: i32, operations: &[Sembuf]) -> Option
     if !Caller::current().permits(&slot.head.ownership(), wanted) {
         return None;
     }
-    let set = if !undo && stands_in_table(member, slot) {
-        Set::inline(member, number, slot, state.sequence)
-    } else {
-        Set::mapped(member, number, slot, state.sequence)?
+    let in_table = if undo { None } else { Glimpse::of_table(member, slot) };
+    let set = match in_table {
+        Some(set) => set,
+        None => Glimpse::of_mapped(member, number, slot, state.sequence)?,
     };
-    if set.read_only {
-        return None;
-    }
     let _section = Section::enter();
     let head = set.head;
     let tag = member.tag();
@@ -60,25 +57,52 @@ pub(super) fn operate(member: &Member, id: i32, operations: &[Sembuf]) -> Option
     let at_rest = head.owner.load(Acquire) == u32::from(state.sequence) + 1
         && head.dirty.load(Relaxed) == 0
         && head.waiting.load(Relaxed) == 0;
-    let done = at_rest && operate_locked(&set, operations);
+    let party = (tag, Last::of(member.identity()));
+    let done = at_rest && operate_locked(&set, operations, party);
     lock::release(&head.lock);
     done.then_some(())
 }
 
-#[inline]
-fn operate_locked(set: &Set<'_>, operations: &[Sembuf]) -> bool {
+#[inline(always)]
+fn operate_locked(set: &Glimpse<'_>, operations: &[Sembuf], (tag, last): (Tag, Last)) -> bool {
+    // An array of steps would cost one or two operations as much as all the rest.
+    match operations {
+        [one] => stage(set, one, tag).is_some_and(|step| {
+            carry_out(set, [step].into_iter(), last);
+            true
+        }),
+        [one, two] => stage(set, one, tag).is_some_and(|one| {
+            let two = stage(set, two, tag);
+            match two {
+                Some(two) => carry_out(set, [one, two].into_iter(), last),
+                None => unstage(&[Some(one)]),
+            }
+            two.is_some()
+        }),
+        _ => operate_several(set, operations, (tag, last)),
+    }
+}
+
+#[inline(never)]
+fn operate_several(set: &Glimpse<'_>, operations: &[Sembuf], (tag, last): (Tag, Last)) -> bool {
     let mut steps = [None; MOST];
     for (step, operation) in steps.iter_mut().zip(operations) {
-        *step = stage(set, operation);
+        *step = stage(set, operation, tag);
         if step.is_none() {
             unstage(&steps);
             return false;
         }
     }
-    let last = Last::of(set.member.identity());
+    carry_out(set, steps.into_iter().flatten(), last);
+    true
+}
+
+/// Does what has been staged.
+#[inline(always)]
+fn carry_out<'s>(set: &Glimpse<'s>, steps: impl Iterator<Item = Step<'s>>, last: Last) {
     set.head.serving.store(0, Relaxed);
     set.head.intent.store(ARMED | last.bits(), Release);
-    for step in steps.iter().flatten() {
+    for step in steps {
         let mut flags = step.semaphore.word.load(Relaxed) & (HELD | OWED);
         if let Some((index, record)) = step.undo {
             record.settle();
@@ -88,19 +112,18 @@ fn operate_locked(set: &Set<'_>, operations: &[Sembuf]) -> bool {
     }
     set.head.intent.store(0, Release);
     note_time(set.head);
-    true
 }
 
 /// Stages one operation; `None` leaves everything as it was.
-#[inline]
-fn stage<'s>(set: &Set<'s>, operation: &Sembuf) -> Option<Step<'s>> {
+#[inline(always)]
+fn stage<'s>(set: &Glimpse<'s>, operation: &Sembuf, tag: Tag) -> Option<Step<'s>> {
     let semaphore = set.semaphores.get(operation.num as usize)?;
     // A second operation on the same semaphore finds it frozen.
     if semaphore.word.load(Relaxed) & (FROZEN | OWED) != 0 {
         return None;
     }
     let undo = if i32::from(operation.flg) & SEM_UNDO != 0 {
-        Some(set.known_undo(operation.num)?)
+        Some(set.known_undo(operation.num, tag)?)
     } else {
         None
     };

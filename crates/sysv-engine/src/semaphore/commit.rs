@@ -8,7 +8,7 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::locked::LockedSet;
-use super::waiters::{DONE, FAILED, Operations};
+use super::waiters::{DONE, FAILED, Operations, ends_waits};
 use super::word::{self, FROZEN, HELD, Last, MORE, OWED, Possible, Word, ZERO};
 use crate::abi::{IPC_NOWAIT, SEM_UNDO, SEMAEM, SEMVMX, Sembuf};
 use crate::errno::Errno;
@@ -156,7 +156,8 @@ impl LockedSet<'_> {
         Outcome::Done
     }
 
-    /// Drops what was staged for an operation; marks the semaphore if it is the one that `outcome` says is blocked.
+    /// Drops what was staged for an operation; marks the semaphore if it is the one that `outcome` says is blocked, or is minded
+    /// by who waits for that.
     fn unstage(&self, operation: &Sembuf, tag: Tag, outcome: Outcome) {
         let Some(semaphore) = self.set.semaphores.get(operation.num as usize) else {
             return;
@@ -171,9 +172,13 @@ impl LockedSet<'_> {
             for_zero,
             ..
         } = outcome
-            && blocked == operation.num
         {
-            semaphore.word.fetch_or(if for_zero { ZERO } else { MORE }, Relaxed);
+            if blocked == operation.num {
+                semaphore.word.fetch_or(if for_zero { ZERO } else { MORE }, Relaxed);
+            }
+            if ends_waits(operation) {
+                semaphore.word.fetch_or(OWED, Relaxed);
+            }
         }
         semaphore.next.store(0, Relaxed);
         semaphore.word.fetch_and(!FROZEN, Release);
@@ -195,9 +200,17 @@ impl LockedSet<'_> {
             && let Some((index, record)) = self.undo_of(operation.num, tag)
         {
             record.settle();
-            flags = record.flags_in(semaphore, index);
+            flags = record.flags_in(semaphore, index) | flags & self.minded_flags();
         }
         carry_over(semaphore, last, flags);
+    }
+
+    /// The flags that do not go with the undo records, where somebody may mind.
+    fn minded_flags(&self) -> u64 {
+        match self.set.head.minding.load(Relaxed) {
+            0 => 0,
+            _ => OWED,
+        }
     }
 
     fn finish_serving(&self) {
@@ -253,8 +266,9 @@ impl LockedSet<'_> {
             record.settle();
             true
         });
-        carry_over(semaphore, last, 0);
+        carry_over(semaphore, last, self.minded_flags());
         self.set.head.intent.store(0, Release);
+        self.refresh_owed(number);
     }
 
     /// As [`assign`](Self::assign), for all semaphores together.

@@ -32,7 +32,7 @@ pub(super) enum Denied {
     Gone,
     /// It has records that this view of it does not show: look again.
     Unmapped,
-    /// This process may only read it.
+    /// This process could only read it when it mapped it.
     ReadOnly,
 }
 
@@ -50,7 +50,7 @@ impl<'m> Set<'m> {
             };
             match denied {
                 Denied::Gone => return Err(Errno::EIDRM),
-                Denied::ReadOnly => return Err(Errno::EACCES),
+                Denied::ReadOnly => self.make_writable()?,
                 Denied::Unmapped => *self = self.again()?,
             }
         }

@@ -15,6 +15,7 @@ use super::waiters::Cell;
 use super::{INLINE, LockedSets, registry};
 use crate::abi::PAGE_SIZE;
 use crate::errno::{Errno, Result};
+use crate::lock::Tag;
 use crate::member::{Member, Private};
 use crate::patience::Patience;
 use crate::registry::{BACKED, Phase, State, file};
@@ -79,6 +80,16 @@ struct Mapping {
     nsems: AtomicUsize,
     undo_hints: UndoHints,
     patience: Patience,
+}
+
+impl Mapping {
+    /// Unmaps it, unless somebody has it pinned. The caller has the private lock.
+    fn discard(&self) {
+        if self.owner.swap(0, AcqRel) != 0 && self.pins.load(Acquire) == 0 {
+            // SAFETY: `map_locked` mapped it; the owner is cleared and nobody has it pinned.
+            unsafe { unmap(self.base.load(Relaxed), self.length.load(Relaxed)) };
+        }
+    }
 }
 
 /// A set's file, mapped.
@@ -217,6 +228,76 @@ impl Drop for Hold<'_> {
     }
 }
 
+/// As much of a set as a brief operation needs.
+pub(super) struct Glimpse<'m> {
+    pub head: &'m SetHead,
+    pub semaphores: &'m [Semaphore],
+    /// None where no undo is asked for.
+    undos: &'m [UndoRecord],
+    pin: Option<Pin<'m>>,
+}
+
+impl<'m> Glimpse<'m> {
+    /// A set that stands in the table, without its records.
+    #[inline(always)]
+    pub(super) fn of_table(member: &Member, slot: &'m SetSlot) -> Option<Glimpse<'m>> {
+        stands_in_table(member, slot).then(|| Glimpse {
+            head: &slot.set,
+            semaphores: inline_semaphores(slot),
+            undos: &[],
+            pin: None,
+        })
+    }
+
+    /// A set that the process has mapped and may alter.
+    #[inline(always)]
+    pub(super) fn of_mapped(
+        member: &'m Member,
+        number: usize,
+        slot: &'m SetSlot,
+        sequence: u16,
+    ) -> Option<Glimpse<'m>> {
+        let mapping = member.sets.get(number)?;
+        let pin = Pin::new(mapping, sequence)?;
+        let (base, nsems) = (mapping.base.load(Relaxed), mapping.nsems.load(Relaxed));
+        if base & 1 != 0 {
+            return None;
+        }
+        // SAFETY: `map` mapped the file so, and the pin keeps it. The structures are made of atomics, and any bytes are valid
+        // for them.
+        let (head, semaphores, undos) = unsafe {
+            (
+                &*(base as *const SetHead),
+                core::slice::from_raw_parts((base + SEMAPHORES_AT) as *const Semaphore, nsems),
+                core::slice::from_raw_parts((base + layout(nsems).undos) as *const UndoRecord, UNDOS),
+            )
+        };
+        let inline = stands_in_table(member, slot);
+        Some(Glimpse {
+            head: if inline { &slot.set } else { head },
+            semaphores: if inline { inline_semaphores(slot) } else { semaphores },
+            undos,
+            pin: Some(pin),
+        })
+    }
+
+    /// This process's record for a semaphore, and the record's number, if it is where it was last time. The caller has the
+    /// set's lock.
+    #[inline(always)]
+    pub(super) fn known_undo(&self, number: u16, owner: Tag) -> Option<(usize, &'m UndoRecord)> {
+        let hints = &self.pin.as_ref()?.0.undo_hints;
+        let index = hints[number as usize % hints.len()].load(Relaxed) as usize;
+        let record = self.undos.get(index)?;
+        record.is_of(number, owner).then_some((index, record))
+    }
+}
+
+/// The semaphores of a small set, in the table.
+#[inline(always)]
+fn inline_semaphores(slot: &SetSlot) -> &[Semaphore] {
+    &slot.semaphores[..(slot.nsems.load(Relaxed) as usize).min(INLINE_SEMAPHORES)]
+}
+
 impl<'m> Set<'m> {
     /// The set with this identifier.
     ///
@@ -244,14 +325,13 @@ impl<'m> Set<'m> {
     /// The part of a small set that is in the table.
     #[inline]
     pub(super) fn inline(member: &'m Member, number: usize, slot: &'m SetSlot, sequence: u16) -> Set<'m> {
-        let nsems = (slot.nsems.load(Relaxed) as usize).min(INLINE_SEMAPHORES);
         Set {
             member,
             number,
             slot,
             sequence,
             head: &slot.set,
-            semaphores: &slot.semaphores[..nsems],
+            semaphores: inline_semaphores(slot),
             records: None,
             read_only: false,
             hold: Hold::Nothing,
@@ -366,10 +446,7 @@ impl<'m> Set<'m> {
         if mapping.owner.load(Relaxed) != u32::from(state.sequence) + 1 {
             private.sets.reserve_one().map_err(|_| Errno::ENOMEM)?;
             let known = private.sets.as_slice().contains(&(number as u32));
-            if mapping.owner.swap(0, AcqRel) != 0 && mapping.pins.load(Acquire) == 0 {
-                // SAFETY: mapped below; the owner is cleared and nobody has it pinned.
-                unsafe { unmap(mapping.base.load(Relaxed), mapping.length.load(Relaxed)) };
-            }
+            mapping.discard();
             let mapped = open_and_map(member, number, slot, state)?;
             mapping.base.store(mapped.base, Relaxed);
             mapping.length.store(mapped.length, Relaxed);
@@ -408,6 +485,27 @@ impl<'m> Set<'m> {
             file::open_or_make(member, slot, id, false).map_err(|_| Errno::ENOMEM)?;
         }
         Set::map_locked(member, number, slot, live, private)
+    }
+
+    /// Maps the set anew if its mapping is of a time when the process had only the right to read it.
+    ///
+    /// # Errors
+    /// `EACCES` if it still has no other; those of mapping the set's file.
+    #[cold]
+    pub(super) fn make_writable(&mut self) -> Result<()> {
+        let state = State {
+            phase: Phase::Live,
+            sequence: self.sequence,
+        };
+        let (member, number, slot) = (self.member, self.number, self.slot);
+        // Its pin goes.
+        *self = Set::inline(member, number, slot, self.sequence);
+        let private = member.lock_private();
+        if let Some(mapping) = member.sets.get(number) {
+            mapping.discard();
+        }
+        *self = Set::map_locked(member, number, slot, state, private)?;
+        if self.read_only { Err(Errno::EACCES) } else { Ok(()) }
     }
 
     /// Whether the set still exists.

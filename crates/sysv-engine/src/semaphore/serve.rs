@@ -16,7 +16,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::commit::{Outcome, Party};
 use super::locked::LockedSet;
 use super::operate::note_time;
-use super::waiters::{Cell, FAILED, NOTIFIED, Operations, READS, WAITING};
+use super::waiters::{Cell, FAILED, MINDS, NOTIFIED, Operations, READS, WAITING};
 use super::word::{Last, MORE, Word, ZERO};
 use crate::abi::Sembuf;
 use crate::errno::Errno;
@@ -128,12 +128,36 @@ impl LockedSet<'_> {
         // More rounds than there can be waiters are due to somebody who writes here without the lock.
         for _ in 0..1 << 17 {
             if pending.overflowed {
-                return self.serve_one_by_one();
+                self.serve_one_by_one();
+            } else if self.serve_round(&mut pending, true) || self.serve_round(&mut pending, false) {
+                continue;
             }
-            if !self.serve_round(&mut pending, true) && !self.serve_round(&mut pending, false) {
+            if !self.serve_those_minding(&mut pending) {
                 return;
             }
         }
+    }
+
+    /// Looks after those who mind changes of semaphores for which they do not wait; `true` if what was done for one may let
+    /// another go on.
+    fn serve_those_minding(&self, pending: &mut Pending) -> bool {
+        if self.set.head.minding.load(Relaxed) == 0 {
+            return false;
+        }
+        let is_zero = |changed: &Changed| {
+            let semaphore = self.set.semaphores.get(changed.number as usize);
+            semaphore.is_some_and(|semaphore| Word(semaphore.word.load(Relaxed)).value() == 0)
+        };
+        // Linux looks after those who only read when a semaphore has come to zero.
+        let zero = pending.overflowed || pending.all().iter().any(is_zero);
+        let mut others = false;
+        self.for_each_first_cell(&mut |index, cell, _| {
+            let kind = cell.kind.load(Relaxed);
+            if kind & MINDS != 0 && (kind & READS == 0 || zero) {
+                others |= self.hand_over(index, cell, pending);
+            }
+        });
+        others
     }
 
     /// For a set with so many changes at once that they are not looked at together.
@@ -275,7 +299,7 @@ impl LockedSet<'_> {
                 for_zero,
                 nowait: false,
             } => self.move_to(index, semaphore, for_zero),
-            // It waited for another operation than the one that must not wait.
+            // It waits for another operation than the one that must not wait.
             Outcome::Blocked { nowait: true, .. } => self.fail(index, cell, Errno::EAGAIN),
             Outcome::Failed(errno) => self.fail(index, cell, errno),
         }

@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::locked::LockedSet;
-use super::memory::{Set, UNDOS};
+use super::memory::UNDOS;
 use super::word::{HELD, Last, OWED};
 use crate::errno::{Errno, Result};
 use crate::lock::Tag;
@@ -95,7 +95,7 @@ impl UndoRecord {
     }
 
     #[inline]
-    fn is_of(&self, number: u16, owner: Tag) -> bool {
+    pub(super) fn is_of(&self, number: u16, owner: Tag) -> bool {
         self.owner.load(Relaxed) == owner.word() && self.semaphore.load(Relaxed) == u32::from(number)
     }
 
@@ -105,17 +105,6 @@ impl UndoRecord {
 
     pub(super) fn owner(&self) -> Option<Tag> {
         Tag::from_word(self.owner.load(Acquire))
-    }
-}
-
-impl<'m> Set<'m> {
-    /// This process's record for a semaphore, and the record's number, if it is where it was last time. The caller has the
-    /// set's lock.
-    #[inline]
-    pub(super) fn known_undo(&self, number: u16) -> Option<(usize, &'m UndoRecord)> {
-        let index = self.undo_hint(number)?.load(Relaxed) as usize;
-        let record = self.records?.undos.get(index)?;
-        record.is_of(number, self.member.tag()).then_some((index, record))
     }
 }
 
@@ -211,9 +200,9 @@ impl LockedSet<'_> {
         }
     }
 
-    /// What a semaphore's word should say about undo.
+    /// What a semaphore's word should say about undo, and about waiters that mind its changes.
     pub(super) fn undo_flags(&self, number: u16) -> u64 {
-        let mut flags = 0;
+        let mut flags = if self.is_minded(number) { OWED } else { 0 };
         self.for_each_undo(number, &mut |_, record| {
             flags |= record.flags();
             flags != HELD | OWED
@@ -221,7 +210,7 @@ impl LockedSet<'_> {
         flags
     }
 
-    /// Makes the word's flags say what undo will do.
+    /// Makes the word's flags say what undo will do, and whether somebody minds.
     pub(super) fn refresh_owed(&self, number: u16) {
         let Some(semaphore) = self.set.semaphores.get(number as usize) else {
             return;

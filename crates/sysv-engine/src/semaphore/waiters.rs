@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 use super::locked::LockedSet;
 use super::memory::{CELLS, Records};
 use super::word::{Last, MORE, ZERO};
-use crate::abi::Sembuf;
+use crate::abi::{IPC_NOWAIT, Sembuf};
 use crate::errno::{Errno, Result};
 use crate::lock::Tag;
 use crate::registry::adjust32;
@@ -41,6 +41,9 @@ pub(super) const OPERATIONS: usize = 10;
 pub(super) const FOR_ZERO: u16 = 1;
 /// `kind`: alters nothing.
 pub(super) const READS: u16 = 2;
+/// `kind`: an operation before the one that is waited for must not wait, or adds: if it cannot be done any more, the wait is
+/// over.
+pub(super) const MINDS: u16 = 4;
 
 /// One cell.
 #[repr(C, align(128))]
@@ -61,7 +64,7 @@ pub(super) struct Cell {
     pub(super) next: AtomicU16,
     /// The semaphore that it waits for.
     pub semaphore: AtomicU16,
-    /// `FOR_ZERO`, `READS`.
+    /// `FOR_ZERO`, `READS`, `MINDS`.
     pub kind: AtomicU16,
     /// Operations in the whole chain.
     pub(super) count: AtomicU32,
@@ -212,8 +215,49 @@ impl LockedSet<'_> {
         let Ok(records) = self.records() else { return };
         let cell = &records.cells[first];
         cell.semaphore.store(semaphore, Relaxed);
+        self.end_minding(cell);
         let reads = cell.kind.load(Relaxed) & READS;
         cell.kind.store(reads | if for_zero { FOR_ZERO } else { 0 }, Relaxed);
+        if self.minded(records, first).next().is_some() {
+            cell.kind.fetch_or(MINDS, Relaxed);
+            adjust32(&self.set.head.minding, 1);
+        }
+    }
+
+    fn end_minding(&self, cell: &Cell) {
+        if cell.kind.load(Relaxed) & MINDS != 0 {
+            cell.kind.fetch_and(!MINDS, Relaxed);
+            adjust32(&self.set.head.minding, -1);
+        }
+    }
+
+    /// Those of a waiter's operations that come before the one which is waited for and can end the wait.
+    fn minded<'s>(&'s self, records: Records<'s>, first: usize) -> impl Iterator<Item = Sembuf> + 's {
+        let cell = &records.cells[first];
+        let (semaphore, for_zero) = (cell.semaphore.load(Relaxed), cell.kind.load(Relaxed) & FOR_ZERO != 0);
+        let operations = Operations::Kept(records, first).iter();
+        let operations = operations.take_while(|_| self.may_step());
+        let is_awaited = move |operation: &Sembuf| operation.num == semaphore && (operation.op == 0) == for_zero;
+        // It may be any of those: rather too many before it than too few.
+        let awaited = operations
+            .clone()
+            .enumerate()
+            .filter(move |(_, operation)| is_awaited(operation));
+        let before = awaited.last().map_or(0, |(at, _)| at);
+        operations.take(before).filter(ends_waits)
+    }
+
+    /// Whether some waiter minds changes of this semaphore without waiting for it.
+    pub(super) fn is_minded(&self, number: u16) -> bool {
+        let Ok(records) = self.records() else { return false };
+        let mut is_minded = false;
+        if self.set.head.minding.load(Relaxed) != 0 {
+            self.for_each_first_cell(&mut |index, cell, _| {
+                is_minded |= cell.kind.load(Relaxed) & MINDS != 0
+                    && self.minded(records, index).any(|operation| operation.num == number);
+            });
+        }
+        is_minded
     }
 
     /// Puts a waiter into its semaphore's list, behind those that came before it.
@@ -269,6 +313,7 @@ impl LockedSet<'_> {
     pub(super) fn unlink(&self, first: usize) {
         let Ok(records) = self.records() else { return };
         let number = records.cells[first].semaphore.load(Relaxed);
+        self.end_minding(&records.cells[first]);
         self.take_out(first);
         self.refresh_flags(number);
     }
@@ -418,6 +463,7 @@ impl LockedSet<'_> {
         }
         head.waiting.store(0, Relaxed);
         head.served.store(0, Relaxed);
+        head.minding.store(0, Relaxed);
         let high = (head.waiters.high.load(Relaxed) as usize).min(CELLS);
         // Chained cells of waiters that do not exist are free; first mark those that do.
         for cell in &records.cells[..high] {
@@ -449,6 +495,9 @@ impl LockedSet<'_> {
                 WAITING | NOTIFIED => {
                     self.link(first);
                     adjust32(&head.waiting, 1);
+                    if cell.kind.load(Relaxed) & MINDS != 0 {
+                        adjust32(&head.minding, 1);
+                    }
                 }
                 DONE => adjust32(&head.served, 1),
                 _ => {}
@@ -463,6 +512,15 @@ impl LockedSet<'_> {
         }
         for number in 0..self.set.semaphores.len() {
             self.refresh_flags(number as u16);
+            if head.minding.load(Relaxed) != 0 {
+                self.refresh_owed(number as u16);
+            }
         }
     }
+}
+
+/// Whether it matters, while a later operation is waited for, that this one cannot be done any more: it must not wait, or could
+/// exceed the greatest value. What would only have to wait is noticed in time.
+pub(super) fn ends_waits(operation: &Sembuf) -> bool {
+    operation.op > 0 || i32::from(operation.flg) & IPC_NOWAIT != 0
 }

@@ -6,7 +6,7 @@
 //! | 15 `FROZEN` | the holder of the set's lock is changing several words | the lock's holder |
 //! | 16 `MORE` | somebody waits for the value to rise (derived) | the lock's holder |
 //! | 17 `ZERO` | somebody waits for zero (derived) | the lock's holder |
-//! | 18 `OWED` | an undo will lower the value (derived) | the lock's holder |
+//! | 18 `OWED` | an undo will lower the value, or a change can end the wait of somebody who waits for another semaphore (derived) | the lock's holder |
 //! | 19 `HELD` | an undo will change the value (derived) | the lock's holder |
 //! | 20–35 | the set's sequence number | whoever makes or removes the set |
 //! | 36–63 | the process that operated last: 22 bits of its id, 6 of its pid namespace's inode | with the value |

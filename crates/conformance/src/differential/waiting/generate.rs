@@ -169,12 +169,12 @@ fn amount(random: &mut Random) -> i64 {
     }
 }
 
-/// Flags of operations that are made together. `IPC_NOWAIT` is for all of them: of a waiter whose earlier operation must not
-/// wait the engine notices only when it is looked at that it cannot be done any more, the kernel at once.
+/// Flags of operations that are made together.
 fn sem_flags(random: &mut Random) -> [i64; 3] {
-    let now = if random.one_in(4) { IPC_NOWAIT } else { 0 };
+    let rarity = random.pick(&[2, 4, 4, 1000]);
     [(); 3].map(|()| {
         let undo = if random.one_in(3) { SEM_UNDO } else { 0 };
+        let now = if random.one_in(rarity) { IPC_NOWAIT } else { 0 };
         i64::from(undo | now)
     })
 }
