@@ -11,7 +11,7 @@ pub(super) const SECTION: Section = Section {
     about: "Nobody else is there; what is measured is the path through the call. \"Take and give\" and \
             \"msgsnd + msgrcv\" are two calls. Single operations are timed by reading the clock before and after each, \
             which \"nothing\" shows the cost of.",
-    seconds: 50,
+    seconds: 40,
     contests,
 };
 

@@ -9,8 +9,8 @@ pub(super) const SECTION: Section = Section {
     name: "locks",
     title: "A mutex among 1 to 64 processes",
     about: "Each process takes it, works for 100 ns, gives it back, and begins again; the time is for one acquisition, \
-            whoever's. Fairness is the slowest process's count as a part of the fastest one's. The worst wait is the longest \
-            of any process in any round.",
+            whoever's. Fairness is the slowest process's count as a part of the fastest one's. Of the waits only \
+            each process's longest in a round is kept: \"median alone\" and the percentages are of these.",
     seconds: 110,
     contests,
 };
@@ -37,9 +37,9 @@ fn contest(processes: usize, placement: Placement, all: bool) -> Contest<'static
         rivals(&mut contest, &RIVALS[1..2], placement, work);
     }
     contest.mode = true;
-    contest.rounds = Some(9);
+    contest.rounds = Some(7);
     // Long enough for the scheduler to have been round everybody.
-    contest.turn_ns = Some(120_000_000);
+    contest.turn_ns = Some(150_000_000);
     contest
 }
 

@@ -12,7 +12,7 @@ pub(super) const TURNS: Section = Section {
             Ours looks for a few microseconds before it sleeps where the other runs on another processor, and at a semaphore \
             yields where both need the same one; \"futex\" always sleeps; \"cache line\" never does and is the physical limit on \
             two processors. The processor time is that of both.",
-    seconds: 35,
+    seconds: 50,
     contests: turns,
 };
 
@@ -21,7 +21,7 @@ pub(super) const WAKES: Section = Section {
     title: "Waking a process that sleeps",
     about: "The one to be woken has been asleep for 150 µs. The time is from before the waker's call to the sleeper's return \
             from its own; it is the scheduler's and the hypervisor's more than anybody's.",
-    seconds: 15,
+    seconds: 20,
     contests: wakes,
 };
 
