@@ -69,9 +69,7 @@ fn semaphores_exclude_and_are_released_by_the_dead() {
         ipcs -s | awk '$1 == "0x00007e57" { print $4, $5 }'
         php -r '$sem = sem_get(0x7e57, 2, 0640, false); sem_acquire($sem); echo "two units again\n"; sem_acquire($sem); sleep(20);' &
         holder=$!
-        perl -e 'select undef, undef, undef, 0.001 until semctl(shift, 0, 12, 0) == 0' $(ipcs -s | awk '$1 == "0x00007e57" { print $2 }')
-        # The holder is given time to say what it has.
-        sleep 1
+        perl -e 'my $id = shift; select undef, undef, undef, 0.001 until semctl($id, 0, 12, 0) eq "0 but true"' $(ipcs -s | awk '$1 == "0x00007e57" { print $2 }')
         php -r 'var_dump(sem_acquire(sem_get(0x7e57, 2, 0640), true));'
         { php -r '$sem = sem_get(0x7e57, 2, 0640); var_dump(sem_acquire($sem)); var_dump(sem_remove($sem));'; } &
         waiter=$!
