@@ -60,6 +60,10 @@ fn lead(child: &Child, most: usize) -> Option<usize> {
     None
 }
 
+/// Instructions that may be led through for one operation at each run of the tests. Each costs two changes of process: a million took
+/// longer than the watchdog waits, on a machine with much else to do.
+const AFFORDABLE: usize = 800_000;
+
 /// Tries the operation with a death at some points: `make` makes a queue ready, `act` is what the victim does, `check` looks
 /// at what is left.
 fn at_points<'s>(
@@ -79,7 +83,7 @@ fn at_points<'s>(
     let points = std::env::var("SYSV_KILL_POINTS")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(12);
+        .unwrap_or((AFFORDABLE / whole).clamp(3, 12));
     let dice = RandomState::new();
     for n in 0..points {
         let point = (n * whole + dice.hash_one(n) as usize % whole) / points;
