@@ -8,7 +8,7 @@ use std::time::Duration;
 use conformance::queue::{Queue, QueueSubject, errno, on_engine, settle};
 use conformance::{Child, Facility};
 use sysv_engine::abi::{IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR};
-use sysv_engine::{Engine, Errno, InPlace};
+use sysv_engine::{Engine, Errno, InPlace, inspect};
 
 /// Makes a test of each named function on the engine.
 macro_rules! on_the_engine {
@@ -33,6 +33,7 @@ on_the_engine! {
     what_a_killed_reader_had_is_used_again,
     a_takeover_knows_who_reads,
     a_forgotten_message_ends_with_its_process,
+    a_sweep_frees_what_a_killed_reader_had,
 }
 
 fn engine(subject: &QueueSubject) -> &Engine {
@@ -310,4 +311,27 @@ fn a_forgotten_message_ends_with_its_process(subject: &QueueSubject) {
     for n in 0..100u8 {
         assert_eq!(queue.receive(0), Ok((1, vec![n; 100])));
     }
+}
+
+fn a_sweep_frees_what_a_killed_reader_had(subject: &QueueSubject) {
+    let queue = subject.queue();
+    queue.send(1, &[1; 900]).unwrap();
+    let mut reader = Child::fork(|test| {
+        let _message = take(subject, &queue);
+        test.send(&());
+        test.receive::<()>();
+    });
+    reader.arrived();
+    reader.kill();
+    let read_by_the_dead = || {
+        let mut count = 0;
+        inspect::examine(engine(subject), &mut |complaint| {
+            count += usize::from(complaint.to_string().contains("a dead process reads the message"));
+        });
+        count
+    };
+    assert_eq!(read_by_the_dead(), 1);
+    engine(subject).sweep().unwrap();
+    assert_eq!(read_by_the_dead(), 0);
+    assert_eq!(queue.fill(), (0, 0));
 }
