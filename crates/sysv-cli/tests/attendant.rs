@@ -121,14 +121,16 @@ fn the_program_is_what_it_would_be_without() {
     let (mut printed, mut complaint) = (String::new(), String::new());
     // A watchdog: whoever held the pipe open ends with this.
     let pid = child.id();
-    let watchdog = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(60));
-        eprintln!("the pipe of process {pid} stays open");
-        std::process::abort();
+    let (done, waits) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if waits.recv_timeout(Duration::from_secs(60)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("the pipe of process {pid} stays open");
+            std::process::abort();
+        }
     });
     child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
-    assert!(!watchdog.is_finished());
+    drop(done);
     let status = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
     assert_eq!((printed, complaint.as_str()), (format!("{pid}\n-1\n"), ""));
