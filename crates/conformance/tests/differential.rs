@@ -4,6 +4,7 @@
 //! `SYSV_DIFFERENTIAL_CALLS` sets another number for each of them, `SYSV_DIFFERENTIAL_SEED` the seed; without it every run plays other cases. What finds a difference is shrunk,
 //! printed and kept in `regressions/`, from where it is played again by every later run.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use conformance::differential::{Campaign, Matter, Memory, Waiting, kept_cases};
@@ -13,6 +14,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_conformance-peer");
 
 /// How long one campaign may take. Whoever asks for millions of calls has the time.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Whose turn it is among the campaigns on segments: the kernel has one account of locked memory for each user.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn campaign<M: Matter>(other: Facility, calls: u64) -> impl Fn(&Subject) {
     let calls = match std::env::var("SYSV_DIFFERENTIAL_CALLS") {
@@ -24,11 +32,13 @@ fn campaign<M: Matter>(other: Facility, calls: u64) -> impl Fn(&Subject) {
 
 #[test]
 fn the_kernel_is_the_kernel() {
+    let _turn = turn();
     trial::run_within(LIMIT, Facility::Kernel, campaign::<Memory>(Facility::Kernel, 10_000));
 }
 
 #[test]
 fn the_engine_for_several_users_is_the_kernel() {
+    let _turn = turn();
     trial::run_within(
         LIMIT,
         Facility::Kernel,
@@ -38,6 +48,7 @@ fn the_engine_for_several_users_is_the_kernel() {
 
 #[test]
 fn the_engine_that_is_told_of_credentials_is_the_kernel() {
+    let _turn = turn();
     trial::run_within(
         LIMIT,
         Facility::Kernel,
@@ -47,6 +58,7 @@ fn the_engine_that_is_told_of_credentials_is_the_kernel() {
 
 #[test]
 fn the_engine_for_one_user_is_the_kernel() {
+    let _turn = turn();
     trial::run_within(
         LIMIT,
         Facility::Kernel,
@@ -56,6 +68,7 @@ fn the_engine_for_one_user_is_the_kernel() {
 
 #[test]
 fn the_engine_for_an_ordinary_user_is_the_kernel() {
+    let _turn = turn();
     trial::run_unprivileged_within(
         LIMIT,
         Facility::Kernel,
@@ -100,6 +113,7 @@ fn the_engine_for_an_ordinary_user_waits_as_the_kernel() {
 
 #[test]
 fn cases_that_once_found_a_difference_find_none() {
+    let _turn = turn();
     play_again::<Memory>();
 }
 

@@ -30,6 +30,7 @@ conformance::on_both_queue_facilities! {
     a_killed_sender_sends_nothing,
     a_killed_waiter_does_not_hold_up_the_next,
     what_a_dead_receiver_was_given_goes_to_the_next,
+    what_several_dead_receivers_waited_for_goes_to_the_living,
     many_turns_between_two_processes,
     a_stream_from_several_to_several_arrives_complete,
 }
@@ -354,6 +355,27 @@ fn a_killed_waiter_does_not_hold_up_the_next(subject: &QueueSubject) {
     queue.receive(0).unwrap();
     assert_eq!(second.receive::<Sent>(), Ok(()));
     second.finish();
+}
+
+/// The differential test found it: the message went from the first of the dead to the second, from there to the living one, who
+/// found it while looking at the queue, noticed nothing and slept on. It was lost.
+fn what_several_dead_receivers_waited_for_goes_to_the_living(subject: &QueueSubject) {
+    for dead in 1..5 {
+        let queue = subject.queue();
+        let killed: Vec<Child> = (0..dead).map(|_| receiver(&queue, 100, 3, 0)).collect();
+        let mut living = receiver(&queue, 8, 3, 0);
+        for mut child in killed {
+            child.kill();
+        }
+        queue.send(3, b"to one").unwrap();
+        assert_eq!(
+            living.receive::<Received>(),
+            Ok((3, b"to one".to_vec())),
+            "after {dead} deaths"
+        );
+        living.finish();
+        assert_eq!(queue.fill(), (0, 0));
+    }
 }
 
 fn many_turns_between_two_processes(subject: &QueueSubject) {

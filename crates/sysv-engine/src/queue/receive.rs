@@ -182,7 +182,7 @@ pub(super) fn receive<R: Receipt>(
     let by = party(member);
     {
         let queue = LockedQueue::lock(&mapped);
-        match take(&queue, queue.contents()?, selection, receipt, by, &mut wakes) {
+        match take(&queue, queue.contents()?, selection, receipt, by, None, &mut wakes) {
             Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 => {}
             done => {
                 queue.end(&mut wakes);
@@ -213,7 +213,12 @@ fn receive_patiently<R: Receipt>(
         }
         let mut attempt = take_given(contents, &mut waiting, receipt, by);
         if matches!(attempt, Err(Errno::ENOMSG)) {
-            attempt = may_receive().and_then(|()| take(&queue, contents, selection, receipt, by, &mut wakes));
+            let record = waiting.record;
+            attempt = may_receive().and_then(|()| take(&queue, contents, selection, receipt, by, record, &mut wakes));
+        }
+        if matches!(attempt, Err(Errno::ENOMSG)) {
+            // What the dead had been given may just have been passed on to this very waiter.
+            attempt = take_given(contents, &mut waiting, receipt, by);
         }
         match attempt {
             Err(Errno::ENOMSG) if waiting.goes_on() => waiting.wait(queue, contents),
@@ -264,10 +269,10 @@ fn take_given<R: Receipt>(
     })
 }
 
-/// Takes a message from the queue.
+/// Takes a message from the queue. `record` is the caller's own among those who wait.
 ///
 /// # Errors
-/// `ENOMSG` if there is none.
+/// `ENOMSG` if there is none, or if one was given to the caller meanwhile.
 #[inline(always)]
 fn take<R: Receipt>(
     queue: &LockedQueue<'_, '_>,
@@ -275,13 +280,14 @@ fn take<R: Receipt>(
     selection: Selection,
     receipt: &R,
     by: Party,
+    record: Option<u32>,
     wakes: &mut Wakes,
 ) -> Result<R::Done> {
     let Some((at, message)) = contents.find(selection) else {
         if !contents.has_grants() {
             return Err(Errno::ENOMSG);
         }
-        return take_of_the_dead(queue, contents, selection, receipt, by, wakes);
+        return take_of_the_dead(queue, contents, selection, receipt, by, record, wakes);
     };
     let done = receipt.receive(contents, &message, by, Some(at))?;
     contents.invite_senders(wakes);
@@ -299,9 +305,13 @@ fn take_of_the_dead<R: Receipt>(
     selection: Selection,
     receipt: &R,
     by: Party,
+    record: Option<u32>,
     wakes: &mut Wakes,
 ) -> Result<R::Done> {
     contents.bury_granted(&|tag| queue.is_alive(tag))?;
+    if record.is_some_and(|number| contents.has_served(number)) {
+        return Err(Errno::ENOMSG);
+    }
     let (at, message) = contents.find(selection).ok_or(Errno::ENOMSG)?;
     let done = receipt.receive(contents, &message, by, Some(at))?;
     contents.invite_senders(wakes);

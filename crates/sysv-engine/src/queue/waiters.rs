@@ -218,6 +218,12 @@ impl<'g, G: Ground> Contents<'g, G> {
         given
     }
 
+    /// Whether a receiver was given a message, or told of one that is too long for it.
+    pub(crate) fn has_served(self, number: u32) -> bool {
+        self.waiter(number)
+            .is_some_and(|waiter| matches!(waiter.state.load(Relaxed), GRANTED | TOO_BIG))
+    }
+
     /// The message that a waiter was given.
     pub(crate) fn granted(self, waiter: &Waiter) -> Option<super::contents::Message<'g>> {
         if waiter.state.load(Acquire) != GRANTED {
