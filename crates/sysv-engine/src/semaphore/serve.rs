@@ -53,6 +53,8 @@ struct Pending {
     changed: [Changed; TOGETHER],
     len: usize,
     overflowed: bool,
+    /// Whether a semaphore is zero of which only this matters: nobody waits for it, or it was only tested.
+    zero: bool,
 }
 
 impl Pending {
@@ -61,6 +63,7 @@ impl Pending {
             changed: [Changed::default(); TOGETHER],
             len: 0,
             overflowed: false,
+            zero: false,
         }
     }
 
@@ -98,8 +101,12 @@ impl LockedSet<'_> {
     #[inline(never)]
     fn serve_changed(&self, operations: &[Sembuf]) {
         let mut pending = Pending::new();
-        for operation in operations.iter().filter(|operation| operation.op != 0) {
-            pending.add(operation.num);
+        for operation in operations {
+            if operation.op != 0 {
+                pending.add(operation.num);
+            } else {
+                pending.zero |= self.is_zero(operation.num);
+            }
         }
         self.serve_pending(pending);
     }
@@ -119,6 +126,7 @@ impl LockedSet<'_> {
                 if semaphore.waiters.load(Relaxed) != 0 {
                     pending.add(number as u16);
                 }
+                pending.zero |= Word(semaphore.word.load(Relaxed)).value() == 0;
             }
             self.serve_pending(pending);
         }
@@ -144,12 +152,7 @@ impl LockedSet<'_> {
         if self.set.head.minding.load(Relaxed) == 0 {
             return false;
         }
-        let is_zero = |changed: &Changed| {
-            let semaphore = self.set.semaphores.get(changed.number as usize);
-            semaphore.is_some_and(|semaphore| Word(semaphore.word.load(Relaxed)).value() == 0)
-        };
-        // Linux looks after those who only read when a semaphore has come to zero.
-        let zero = pending.overflowed || pending.all().iter().any(is_zero);
+        let zero = self.any_is_zero(pending);
         let mut others = false;
         self.for_each_first_cell(&mut |index, cell, _| {
             let kind = cell.kind.load(Relaxed);
@@ -158,6 +161,16 @@ impl LockedSet<'_> {
             }
         });
         others
+    }
+
+    /// Whether one of the semaphores is zero: Linux looks after those who only read then, and not otherwise.
+    fn any_is_zero(&self, pending: &mut Pending) -> bool {
+        pending.overflowed || pending.zero || pending.all().iter().any(|changed| self.is_zero(changed.number))
+    }
+
+    fn is_zero(&self, number: u16) -> bool {
+        let semaphore = self.set.semaphores.get(number as usize);
+        semaphore.is_some_and(|semaphore| Word(semaphore.word.load(Relaxed)).value() == 0)
     }
 
     /// For a set with so many changes at once that they are not looked at together.
@@ -178,6 +191,9 @@ impl LockedSet<'_> {
     /// One pass over the waiters, those that only read or the others; `true` if what was done for one may let another go
     /// that has been looked at already.
     fn serve_round(&self, pending: &mut Pending, reads: bool) -> bool {
+        if reads && !self.any_is_zero(pending) {
+            return false;
+        }
         for changed in pending.all() {
             let semaphore = self.set.semaphores.get(changed.number as usize);
             changed.next = semaphore.map_or(0, |semaphore| semaphore.waiters.load(Relaxed));
