@@ -296,9 +296,10 @@ impl<'g, G: Ground> Contents<'g, G> {
     /// first to look would be told of a message that is another's. The order is to be made anew, and all are to be roused.
     fn pass_on(self, number: u32) {
         let Some(waiter) = self.waiter(number) else { return };
-        let returned = self
-            .granted(waiter)
-            .map(|message| (waiter.grant.load(Relaxed) - 1, message.kind, message.len));
+        let returned = self.granted(waiter).and_then(|message| {
+            let envelope = waiter.grant.load(Relaxed).checked_sub(1)?;
+            Some((envelope, message.kind, message.len))
+        });
         self.delist(number);
         if let Some((envelope, kind, len)) = returned {
             self.offer(envelope, kind, len, &mut Wakes::default());
