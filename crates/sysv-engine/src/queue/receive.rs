@@ -283,37 +283,30 @@ fn take<R: Receipt>(
     record: Option<u32>,
     wakes: &mut Wakes,
 ) -> Result<R::Done> {
-    let Some((at, message)) = contents.find(selection) else {
-        if !contents.has_grants() {
-            return Err(Errno::ENOMSG);
-        }
-        return take_of_the_dead(queue, contents, selection, receipt, by, record, wakes);
+    let (at, message) = match contents.find(selection) {
+        Some(found) => found,
+        None if contents.has_grants() => find_of_the_dead(queue, contents, selection, record)?,
+        None => return Err(Errno::ENOMSG),
     };
     let done = receipt.receive(contents, &message, by, Some(at))?;
     contents.invite_senders(wakes);
     Ok(done)
 }
 
-/// Takes a message that somebody was given who has been killed.
+/// Finds a message that somebody was given who has been killed.
 ///
 /// # Errors
 /// As [`take`].
 #[cold]
-fn take_of_the_dead<R: Receipt>(
+fn find_of_the_dead<'g>(
     queue: &LockedQueue<'_, '_>,
-    contents: Contents<'_, Mapped<'_>>,
+    contents: Contents<'g, Mapped<'_>>,
     selection: Selection,
-    receipt: &R,
-    by: Party,
     record: Option<u32>,
-    wakes: &mut Wakes,
-) -> Result<R::Done> {
+) -> Result<(u32, Message<'g>)> {
     contents.bury_granted(&|tag| queue.is_alive(tag))?;
     if record.is_some_and(|number| contents.has_served(number)) {
         return Err(Errno::ENOMSG);
     }
-    let (at, message) = contents.find(selection).ok_or(Errno::ENOMSG)?;
-    let done = receipt.receive(contents, &message, by, Some(at))?;
-    contents.invite_senders(wakes);
-    Ok(done)
+    contents.find(selection).ok_or(Errno::ENOMSG)
 }
