@@ -22,6 +22,7 @@ use crate::process;
 use crate::queue::{Orphan, Windows};
 use crate::segment;
 use crate::semaphore::Mappings;
+use crate::semaphore::turn::Turn;
 use crate::sys;
 use crate::table::Table;
 use crate::usercopy;
@@ -50,6 +51,8 @@ pub(crate) struct Member {
     spin: AtomicBool,
     /// The message queues that the process has mapped.
     pub(crate) queues: Windows,
+    /// How long it has been taking what others wait for.
+    pub(crate) turn: Turn,
     /// What the process's threads change in turns.
     pub(crate) private: PrivateLock<Private>,
     /// Mapped files of semaphore sets.
@@ -99,6 +102,7 @@ impl Member {
                 lock_owner: AtomicU32::new(sys::getpid()),
                 spin: AtomicBool::new(sys::has_processors()),
                 queues: Windows::new(),
+                turn: Turn::new(),
                 private: PrivateLock::new(Private {
                     attachments: PageVec::new(),
                     templates: PageVec::new(),

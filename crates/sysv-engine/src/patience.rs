@@ -145,7 +145,7 @@ fn watch(limit: u32, happened: impl Fn() -> bool) -> bool {
 }
 
 /// The processor's own clock: no system call, and as good as any for a short while.
-fn cycles() -> u64 {
+pub(crate) fn cycles() -> u64 {
     #![allow(unsafe_code)]
     // SAFETY: every x86-64 processor has the instruction.
     unsafe { _rdtsc() }

@@ -11,7 +11,7 @@
 //! | [`contents`], [`heap`], [`order`], [`held`], [`waiters`] | what the lock's holder does: envelopes, blocks, the order, messages read in place, those who wait |
 //! | [`rebuild`] | what is derived, made anew after a death |
 //! | [`shrink`] | what an empty queue gives back |
-//! | [`window`], [`locked`] | a queue's file in this process; its lock |
+//! | [`window`], [`locked`], [`ahead`] | a queue's file in this process; its lock; what is fetched before it |
 //! | [`send`], [`receive`], [`wait`], [`deadline`] | `msgsnd` and `msgrcv` |
 //! | [`in_place`] | `msgrcv` without a copy |
 //! | [`get`], [`control`], [`end`] | `msgget` and `msgctl`; the end of a queue |
@@ -29,6 +29,7 @@
 //! until the queue's removal; whoever may receive may also write the file, and so forge messages; a handler that runs in the first instants of a wait goes unnoticed where handlers
 //! are not [entered through ours](crate::signals), as between Rust and a C library that nobody interposes.
 
+mod ahead;
 mod contents;
 mod control;
 mod deadline;

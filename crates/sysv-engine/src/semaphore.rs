@@ -22,6 +22,7 @@ mod memory;
 mod operate;
 mod report;
 mod serve;
+pub(crate) mod turn;
 mod undo;
 mod wait;
 mod waiters;

@@ -87,6 +87,16 @@ impl<'g, G: Ground> Contents<'g, G> {
         fits(tally.bytes.load(Relaxed), len as u64) && fits(tally.messages.load(Relaxed), 1)
     }
 
+    /// Counts messages put in.
+    pub(super) fn arrivals(self) -> u32 {
+        self.header().arrivals.load(Relaxed)
+    }
+
+    /// Counts messages taken out.
+    pub(super) fn departures(self) -> u32 {
+        self.header().departures.load(Relaxed)
+    }
+
     /// Whether receivers were given messages that they have not taken yet.
     #[inline]
     pub(crate) fn has_grants(self) -> bool {
@@ -135,6 +145,7 @@ impl<'g, G: Ground> Contents<'g, G> {
             add(&tally.bytes, len as u64);
         }
         add32(&header.arrivals, 1);
+        self.ground.expect(envelope, bytes);
         Ok(())
     }
 
@@ -144,6 +155,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     pub(crate) fn take(self, message: &Message<'g>, by: Party, counted: Option<u32>) {
         self.receive(message, by, counted, 0);
         self.free(message.number, message.envelope, message.block, Some(message.bytes));
+        self.ground.expect(message.envelope, message.bytes);
     }
 
     /// The receipt of a message: its envelope's state becomes 0, or says that the message is held.

@@ -1,6 +1,6 @@
 //! The memory that a queue lives in. The queue's algorithms stand apart from it, so that tests run them over plain memory.
 
-use super::layout::{Tally, Window};
+use super::layout::{Envelope, Tally, Window};
 use crate::errno::Result;
 use crate::lock::Tag;
 
@@ -51,6 +51,10 @@ pub(crate) trait Ground {
 
     /// Takes the memory of a range back. What stands there is needed no more, and reads as zeros.
     fn discard(&self, at: u64, len: u64);
+
+    /// The next message is likely to have this envelope, and its bytes here.
+    #[inline(always)]
+    fn expect(&self, _: &Envelope, _: *const u8) {}
 
     /// Whether the process with this tag lives.
     fn is_alive(&self, tag: Tag) -> bool;

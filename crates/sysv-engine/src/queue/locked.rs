@@ -39,9 +39,11 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
             .lock
             .compare_exchange(0, member.tag().word(), Acquire, Relaxed)
             .is_err()
-            && contend(member, &header.lock) == Acquired::Takeover
         {
-            header.dirty.store(1, Relaxed);
+            mapped.place.ahead.share();
+            if contend(member, &header.lock) == Acquired::Takeover {
+                header.dirty.store(1, Relaxed);
+            }
         }
         LockedQueue {
             mapped,

@@ -180,17 +180,20 @@ pub(super) fn receive<R: Receipt>(
     let mut wakes = Wakes::default();
     // Before the lock is taken, which others wait for.
     let by = party(member);
-    {
+    mapped.fetch_ahead();
+    let arrivals = {
         let queue = LockedQueue::lock(&mapped);
-        match take(&queue, queue.contents()?, selection, receipt, by, None, &mut wakes) {
-            Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 => {}
+        let contents = queue.contents()?;
+        match take(&queue, contents, selection, receipt, by, None, &mut wakes) {
+            Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 => contents.arrivals(),
             done => {
                 queue.end(&mut wakes);
                 return done;
             }
         }
-    }
-    let waiting = Waiting::new(&mapped, Some(selection), receipt.limit(), deadline);
+    };
+    let mut waiting = Waiting::new(&mapped, Some(selection), receipt.limit(), deadline);
+    waiting.watch(arrivals);
     receive_patiently(waiting, &may_receive, selection, receipt)
 }
 

@@ -107,18 +107,21 @@ fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32, deadline: 
     let mut wakes = Wakes::default();
     // Before the lock is taken, which others wait for.
     let from = party(member);
-    {
+    mapped.fetch_ahead();
+    let departures = {
         let queue = LockedQueue::lock(&mapped);
-        match put(queue.contents()?, from, kind, text, &mut wakes) {
-            Err(Errno::EAGAIN) if flags & IPC_NOWAIT == 0 => {}
+        let contents = queue.contents()?;
+        match put(contents, from, kind, text, &mut wakes) {
+            Err(Errno::EAGAIN) if flags & IPC_NOWAIT == 0 => contents.departures(),
             done => {
                 queue.end(&mut wakes);
                 return done;
             }
         }
-    }
+    };
     text.probe()?;
-    let waiting = Waiting::new(&mapped, None, text.len, deadline);
+    let mut waiting = Waiting::new(&mapped, None, text.len, deadline);
+    waiting.watch(departures);
     send_patiently(waiting, &may_send, kind, text)
 }
 

@@ -34,7 +34,6 @@ pub(super) struct Waiting<'c, 'm> {
     deadline: Deadline,
     /// The record in the list, once there is one.
     pub record: Option<u32>,
-    spun: bool,
     /// Handlers that had run when the call began.
     handlers: u64,
     pub interrupted: bool,
@@ -48,7 +47,6 @@ impl<'c, 'm> Waiting<'c, 'm> {
             size,
             deadline,
             record: None,
-            spun: false,
             handlers: critical::handlers_run(),
             interrupted: false,
         }
@@ -57,6 +55,26 @@ impl<'c, 'm> Waiting<'c, 'm> {
     /// Whether it goes on: nothing has interrupted it, and its time is not up.
     pub(super) fn goes_on(&self) -> bool {
         !self.interrupted && !self.deadline.is_over()
+    }
+
+    /// Watches the counter of what it waits for, which was `seen` with the lock held, for as long as that is worth it.
+    #[cold]
+    pub(super) fn watch(&mut self, seen: u32) {
+        let mapped = self.mapped;
+        if !mapped.member.spins() || !self.goes_on() {
+            return;
+        }
+        let header = &mapped.window().header;
+        let word = match self.selection {
+            Some(_) => &header.arrivals,
+            None => &header.departures,
+        };
+        let happened = || word.load(Relaxed) != seen || self.is_interrupted();
+        if mapped.place.patience.watch(happened) {
+            mapped.place.ahead.share();
+        }
+        self.interrupted = self.is_interrupted();
+        mapped.fetch_ahead();
     }
 
     /// Strikes the call's record.
@@ -71,20 +89,6 @@ impl<'c, 'm> Waiting<'c, 'm> {
     #[cold]
     pub(super) fn wait(&mut self, queue: LockedQueue<'_, 'm>, contents: Contents<'_, Mapped<'m>>) {
         let mapped = self.mapped;
-        let header = &mapped.window().header;
-        if self.record.is_none() && mapped.member.spins() && !self.spun {
-            self.spun = true;
-            let word = match self.selection {
-                Some(_) => &header.arrivals,
-                None => &header.departures,
-            };
-            let seen = word.load(Relaxed);
-            drop(queue);
-            let happened = || word.load(Relaxed) != seen || self.is_interrupted();
-            mapped.place.patience.watch(happened);
-            self.interrupted = self.is_interrupted();
-            return;
-        }
         if self.record.is_none() {
             let owner = mapped.member.tag();
             self.record = contents.enlist(owner, self.selection, self.size);
@@ -102,7 +106,7 @@ impl<'c, 'm> Waiting<'c, 'm> {
                 }
             }
             None => {
-                let word = &header.arrivals;
+                let word = &mapped.window().header.arrivals;
                 self.sleep(word, word.load(Relaxed), CROWDED_NAP);
             }
         }

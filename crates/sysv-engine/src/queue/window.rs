@@ -9,6 +9,7 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
+use super::ahead::{self, Ahead};
 use super::ground::{Ground, Piece};
 use super::layout::{
     ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HEAP_CHUNKS, MAGIC, Tally, UNIT, WINDOW, Window,
@@ -53,6 +54,8 @@ pub(super) struct Place {
     named: AtomicU32,
     /// What the process knows of those for whom it waits here: see [`super::wait`].
     pub(super) patience: Patience,
+    /// What the next call will need that another processor may have.
+    pub(super) ahead: Ahead,
     /// Address of the window, which stays; 0 before the first use.
     window: AtomicUsize,
     /// Bytes of the order array that are mapped.
@@ -269,6 +272,24 @@ impl<'m> Mapped<'m> {
         })
     }
 
+    /// Fetches what a message's way needs from the other processor that uses the queue, if there is one: all at once, where the
+    /// lock would have the one wait for the other.
+    #[inline(always)]
+    pub(super) fn fetch_ahead(&self) {
+        if self.place.ahead.is_shared() {
+            self.fetch_all();
+        }
+    }
+
+    #[inline(never)]
+    fn fetch_all(&self) {
+        let header = &self.window().header;
+        ahead::fetch(&raw const header.arrivals);
+        ahead::fetch(&raw const self.slot.tally);
+        ahead::fetch(self.place.pieces[index_of(Piece::Order)].address.load(Relaxed) as *const u8);
+        self.place.ahead.fetch();
+    }
+
     /// Keeps a chunk of the heap mapped where it is, for one who reads a message in it; returns its address. For whoever
     /// holds the queue's lock.
     pub(super) fn pin(&self, chunk: usize) -> usize {
@@ -474,6 +495,13 @@ impl Ground for Mapped<'_> {
     fn discard(&self, at: u64, len: u64) {
         // What cannot be given back stays the queue's.
         let _ = self.open().and_then(|file| sys::punch_hole(&file, at, len));
+    }
+
+    #[inline(always)]
+    fn expect(&self, envelope: &Envelope, bytes: *const u8) {
+        if self.place.ahead.is_shared() {
+            self.place.ahead.expect(envelope, bytes);
+        }
     }
 
     fn is_alive(&self, tag: Tag) -> bool {

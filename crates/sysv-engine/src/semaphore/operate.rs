@@ -52,7 +52,21 @@ fn swap(member: &Member, id: i32, operation: &Sembuf) -> Option<()> {
     if u32::from(operation.num) >= slot.nsems.load(Relaxed) {
         return None;
     }
-    swap_word(member, &slot.set, &semaphore.word, state.sequence, operation)
+    swap_word(member, &slot.set, &semaphore.word, state.sequence, operation)?;
+    if operation.op > 0 && slot.set.waiting.load(Relaxed) != 0 && member.turn.is_long() {
+        pass_on(member, Set::of_slot(member, number, slot, state), operation.num);
+    }
+    Some(())
+}
+
+/// After a long turn: those who sleep are looked after although one has been told already. It may not get a processor before we
+/// leave it.
+#[cold]
+fn pass_on(member: &Member, set: Result<Set<'_>>, semaphore: u16) {
+    if let Ok(mut set) = set.and_then(Set::with_records) {
+        let _ = set.locked(|locked| locked.serve_one(semaphore));
+    }
+    member.turn.prolong();
 }
 
 /// As [`swap`], where the set's semaphores stand in its file.
@@ -63,7 +77,11 @@ fn swap_in_file(member: &Member, number: usize, slot: &SetSlot, state: State, op
         return None;
     }
     let semaphore = set.semaphores.get(operation.num as usize)?;
-    swap_word(member, set.head, &semaphore.word, state.sequence, operation)
+    swap_word(member, set.head, &semaphore.word, state.sequence, operation)?;
+    if operation.op > 0 && set.head.waiting.load(Relaxed) != 0 && member.turn.is_long() {
+        pass_on(member, Ok(set), operation.num);
+    }
+    Some(())
 }
 
 #[inline]
@@ -294,6 +312,9 @@ fn is_possible_soon(set: &Set<'_>, operation: &Sembuf) -> bool {
         return false;
     };
     let looks_possible = || looks_possible(semaphore, operation);
+    if set.member.turn.is_over() {
+        return looks_possible();
+    }
     match set.patience() {
         Some(patience) => patience.watch(looks_possible),
         None => looks_possible(),

@@ -375,6 +375,12 @@ impl LockedSet<'_> {
             head.credit_at.store(now, Relaxed);
             return true;
         }
+        let turn = &self.set.member.turn;
+        if turn.is_long() {
+            turn.end();
+            head.credit_at.store(now, Relaxed);
+            return true;
+        }
         let waited = (now / 1000).saturating_sub(cell.since.load(Relaxed));
         if waited > TOO_LONG || waited > LONG && elapsed >= URGENT {
             head.credit_at.store(now, Relaxed);

@@ -76,17 +76,18 @@ pub(super) fn wait(mut set: Set<'_>, request: &Request<'_>) -> Result<()> {
             continue;
         }
         let expired = left.is_some_and(|left| Duration::from_micros(left) <= nap);
-        if woken == Woken::TimedOut
-            && has_slept
+        let watched = woken == Woken::TimedOut
             && !expired
             && cell.state.load(Acquire) == WAITING
+            && (has_slept || watch::has_watchers(&set))
             && watch::is_watched(&set, first)
-            && set.exists()
-        {
+            && set.exists();
+        has_slept |= woken == Woken::TimedOut;
+        if watched {
             continue;
         }
-        has_slept |= woken == Woken::TimedOut;
         if let Next::Return(result) = look(&set, request, first, cell, woken) {
+            set.member.turn.begin();
             return result;
         }
     }

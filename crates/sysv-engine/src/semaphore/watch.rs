@@ -60,6 +60,11 @@ pub(super) fn nap(set: &Set<'_>, first: usize, has_slept: bool) -> Duration {
     }
 }
 
+/// Whether watcher and deputy have been appointed.
+pub(super) fn has_watchers(set: &Set<'_>) -> bool {
+    set.head.watchers.iter().all(|watcher| watcher.load(Relaxed) != 0)
+}
+
 /// Semaphores of a set that a watcher looks through.
 const SMALL: usize = 64;
 
