@@ -10,13 +10,14 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE, ShmidDs};
+use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE, Sembuf, ShmidDs};
 use sysv_engine::{Errno, Segments, StatBy};
 
 use crate::channel::Channel;
 use crate::child::Child;
 use crate::differential;
 use crate::process::{self, exit_at_once};
+use crate::semaphores::Sets;
 use crate::subject::Subject;
 use crate::trial;
 use crate::wire::Wire;
@@ -51,6 +52,23 @@ impl Executable {
         arguments.push(CString::new(channel.as_raw_fd().to_string()).expect("digits"));
         process::keep_open(channel);
         self.execute(&arguments)
+    }
+
+    /// As [`run`](Executable::run), by way of a shell that knows nothing of the facility.
+    pub fn run_through_shell(&self, subject: &Subject, channel: &Channel) -> ! {
+        self.keep_open();
+        process::keep_open(channel);
+        let mut arguments = vec![c"sh".to_owned(), c"-c".to_owned(), c"exec \"$0\" \"$@\"".to_owned()];
+        let program = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        arguments.push(CString::new(program).expect("digits"));
+        arguments.extend(subject.address());
+        arguments.push(CString::new(channel.as_raw_fd().to_string()).expect("digits"));
+        let mut argv: Vec<*const c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+        argv.push(std::ptr::null());
+        // SAFETY: `argv` is a null-terminated array of strings that live until the call.
+        unsafe { libc::execv(c"/bin/sh".as_ptr(), argv.as_ptr()) };
+        trial::note(&format!("sh: {}", std::io::Error::last_os_error()));
+        exit_at_once(127)
     }
 
     /// Replaces this process by the program with these arguments.
@@ -92,16 +110,18 @@ enum Request {
     Load,
     Store,
     Stat,
+    Operate,
     Return,
 }
 
-const REQUESTS: [Request; 7] = [
+const REQUESTS: [Request; 8] = [
     Request::Create,
     Request::Attach,
     Request::Detach,
     Request::Load,
     Request::Store,
     Request::Stat,
+    Request::Operate,
     Request::Return,
 ];
 
@@ -165,6 +185,13 @@ impl Program {
         self.ask(Request::Stat, id as usize)
     }
 
+    /// `semop` with one operation.
+    pub fn operate(&mut self, id: i32, operation: Sembuf) -> Result<(), Errno> {
+        self.0.send(&(Request::Operate as u8, id as usize));
+        self.0.send(&(operation.num, operation.op, operation.flg));
+        self.0.receive()
+    }
+
     /// Lets the program return from `main`.
     pub fn finish(mut self) {
         self.ask::<()>(Request::Return, 0);
@@ -209,6 +236,10 @@ pub fn serve() {
             // SAFETY: as above.
             Request::Store => test.send(&unsafe { (argument as *mut u8).write_volatile(1) }),
             Request::Stat => test.send(&subject.shm_stat(argument as i32, StatBy::Id).map(|(_, ds)| ds)),
+            Request::Operate => {
+                let (num, op, flg) = test.receive();
+                test.send(&Sets::of(&subject).semop(argument as i32, &[Sembuf { num, op, flg }], None));
+            }
             Request::Return => return test.send(&()),
         }
     }

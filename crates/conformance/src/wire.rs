@@ -45,7 +45,7 @@ macro_rules! wire_integers {
     )*};
 }
 
-wire_integers!(u8 u16 i32 u32 i64 u64 usize);
+wire_integers!(u8 u16 i16 i32 u32 i64 u64 usize);
 
 impl Wire for () {
     fn put(&self, _: &mut Vec<u8>) {}

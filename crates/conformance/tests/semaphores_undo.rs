@@ -1,8 +1,11 @@
 //! `SEM_UNDO`, and what deaths leave behind.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use conformance::process::{die_of, exit_at_once, exit_in_order, pause};
+use conformance::program::{Executable, Program};
 use conformance::semaphores::{Set, Sets, sembuf};
 use conformance::{By, Child, Ending, Subject};
 use sysv_engine::Errno;
@@ -25,6 +28,11 @@ conformance::on_each_facility! {
     a_death_is_seen_by_a_request_that_does_not_wait,
     a_debt_to_a_removed_set_is_forgotten,
     debts_to_many_semaphores_are_all_paid,
+    undo_outlives_execve,
+    an_executed_program_gives_back_what_its_predecessor_took,
+    an_executed_program_adds_to_its_predecessors_undo,
+    undo_outlives_one_execve_after_another,
+    a_waiter_goes_on_when_an_executed_program_dies,
     sigkill_at_any_moment_loses_no_unit,
     philosophers_may_die,
 }
@@ -368,4 +376,89 @@ fn philosophers_may_die(subject: &Subject) {
         philosopher.kill();
     }
     assert_eq!(set.values(), values);
+}
+
+/// A process that does one operation with undo and then executes a program that knows the facility.
+fn executed_after(subject: &Subject, set: &Set<'_>, num: u16, op: i16) -> Program {
+    let executable = Executable::open(env!("CARGO_BIN_EXE_conformance-peer"));
+    Program::start(subject, &executable, || set.add_with(num, op, SEM_UNDO).unwrap())
+}
+
+/// "The semadj value is preserved across an execve(2)": semop(2), and whatever the program knows of semaphores.
+fn undo_outlives_execve(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(1);
+    set.set_value(0, 1).unwrap();
+    let mut asleep = Child::fork(|_| {
+        set.add_with(0, -1, SEM_UNDO).unwrap();
+        let error = Command::new("sleep").arg("1000").exec();
+        panic!("sleep: {error}");
+    });
+    let command = format!("/proc/{}/comm", asleep.pid());
+    while std::fs::read_to_string(&command).unwrap() != "sleep\n" {
+        pause(100);
+    }
+    // Newcomers, failures and reports all look for the dead.
+    for _ in 0..3 {
+        let mut newcomer = Child::fork(|parent| parent.send(&set.add_with(0, -1, IPC_NOWAIT)));
+        assert_eq!(newcomer.receive::<Result<(), Errno>>(), Err(Errno::EAGAIN));
+        assert_eq!((set.value(0), set.pid(0)), (0, asleep.pid()));
+    }
+    asleep.kill();
+    assert_eq!(set.value(0), 1);
+}
+
+fn an_executed_program_gives_back_what_its_predecessor_took(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(1);
+    set.set_value(0, 1).unwrap();
+    let mut program = executed_after(subject, &set, 0, -1);
+    assert_eq!(set.value(0), 0);
+    assert_eq!(program.operate(set.id, sembuf(0, 1, SEM_UNDO)), Ok(()));
+    // Another has it now, and keeps it when the program ends.
+    set.add(0, -1).unwrap();
+    program.finish();
+    assert_eq!(set.value(0), 0);
+}
+
+fn an_executed_program_adds_to_its_predecessors_undo(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(2);
+    set.set_values(&[5, 5]).unwrap();
+    let mut program = executed_after(subject, &set, 0, -1);
+    assert_eq!(program.operate(set.id, sembuf(1, -3, SEM_UNDO)), Ok(()));
+    assert_eq!(program.operate(set.id, sembuf(0, -1, SEM_UNDO)), Ok(()));
+    assert_eq!(set.values(), [3, 2]);
+    program.process().kill();
+    assert_eq!(set.values(), [5, 5]);
+}
+
+fn undo_outlives_one_execve_after_another(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(2);
+    set.set_values(&[5, 5]).unwrap();
+    let executable = Executable::open(env!("CARGO_BIN_EXE_conformance-peer"));
+    let child = Child::fork(|channel| {
+        set.add_with(0, -1, SEM_UNDO).unwrap();
+        executable.run_through_shell(subject, channel)
+    });
+    let mut program = Program::in_place_of(child);
+    assert_eq!(set.values(), [4, 5]);
+    assert_eq!(program.operate(set.id, sembuf(1, -1, SEM_UNDO)), Ok(()));
+    assert_eq!(set.values(), [4, 4]);
+    program.finish();
+    assert_eq!(set.values(), [5, 5]);
+}
+
+fn a_waiter_goes_on_when_an_executed_program_dies(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(1);
+    set.set_value(0, 1).unwrap();
+    let mut program = executed_after(subject, &set, 0, -1);
+    let mut waiter = Child::fork(|parent| parent.send(&set.add(0, -1)));
+    set.await_waiting(0, (1, 0));
+    pause(200_000);
+    assert_eq!(set.waiting(0), (1, 0));
+    program.process().kill();
+    assert_eq!(waiter.receive::<Result<(), Errno>>(), Ok(()));
 }

@@ -17,7 +17,7 @@ use crate::table::{
     Header, PROCESSES, QUEUES, QueueSlot, RegistryHeader, RegistryIndex, SEGMENTS, SETS, SegmentSlot, SetHead, SetSlot,
     Table,
 };
-use crate::{queue, semaphore};
+use crate::{process, queue, semaphore};
 
 /// Where the parts of the table are, in bytes from its start, for whoever wants to spoil them.
 #[derive(Clone, Copy, Debug)]
@@ -222,7 +222,8 @@ fn processes(member: &Member, complain: &mut dyn FnMut(Arguments<'_>)) {
     for index in 0..PROCESSES {
         let bit = table.process_bits[index / 64].load(Relaxed) >> (index % 64) & 1 == 1;
         let used = index < high && table.processes[index].state.load(Relaxed) != 0;
-        let held = index < high && live.holds(index) == Ok(true);
+        let held = index < high
+            && (live.holds(index) == Ok(true) || process::lives_on(&table.processes[index], member.identity()));
         if bit != used || used != held {
             complain(format_args!(
                 "process record {index}: bit {bit}, in use {used}, alive {held}"

@@ -305,6 +305,15 @@ impl Member {
         tag.is_of_generation(record.generation.load(Acquire)) && live.holds(tag.index())
     }
 
+    /// Whether the process with this tag, which is dead as a member, has executed another program and owes on.
+    #[cold]
+    pub(crate) fn lives_on(&self, tag: Tag) -> bool {
+        let record = self.table().processes.get(tag.index());
+        record.is_some_and(|record| {
+            tag.is_of_generation(record.generation.load(Acquire)) && process::lives_on(record, self.identity())
+        })
+    }
+
     /// Calls `f` with the name of an object's file. The name is built where it is used: moving a buffer of its size about
     /// costs more than some of the system calls.
     pub(crate) fn with_object_path<T>(&self, kind: &str, id: i32, f: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {

@@ -2,11 +2,13 @@
 //! behind the facility's back.
 
 mod enrol;
+mod exec;
 mod fork;
 mod mappings;
 mod report;
 
 pub(crate) use enrol::{enrol, enrol_again, retire, sweep_members};
+pub(crate) use exec::{lives_on, note_debts};
 pub(crate) use fork::{PreparedChild, watch_forks};
 pub use fork::{after_fork_in_child, after_fork_in_parent, before_fork};
 pub use mappings::{mmap, mremap, munmap};

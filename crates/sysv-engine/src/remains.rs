@@ -14,6 +14,7 @@ use crate::identity::{Command, Identity};
 use crate::live::Live;
 use crate::lock::Tag;
 use crate::namespace::{self, Join, JoinError};
+use crate::process;
 use crate::registry::{Mechanism, Phase};
 use crate::table::{ATTACHMENTS, PROCESSES, PoolHeader, QueueSlot, SEGMENTS, SegmentSlot, SetSlot, Table};
 
@@ -160,6 +161,7 @@ impl Living {
     }
 
     fn report(&self, table: &Table, each: &mut dyn FnMut(&Remnant)) {
+        let observer = Identity::own();
         let mut held = [0u16; PROCESSES];
         let mut in_use = Numbers([0; SEGMENTS / 64]);
         let attachments = touchable(&table.header.attachments, ATTACHMENTS);
@@ -175,7 +177,8 @@ impl Living {
         }
         let processes = touchable(&table.header.processes, PROCESSES);
         for (index, record) in table.processes[..processes].iter().enumerate() {
-            if is_marked(table, index) && !self.0.contains(index) && record.state.load(Acquire) != 0 {
+            let ended = || !process::lives_on(record, observer);
+            if is_marked(table, index) && !self.0.contains(index) && record.state.load(Acquire) != 0 && ended() {
                 let identity = Identity::from_word(record.identity.load(Relaxed));
                 each(&Remnant::Process {
                     pid: identity.pid(),

@@ -30,7 +30,7 @@ mod watch;
 mod word;
 
 pub(crate) use control::{ask, count, limits, remove, set, set_value, set_values, stat, usage, values};
-pub(crate) use dead::{drop_of_dead, drop_own, holds_undo, sweep};
+pub(crate) use dead::{drop_of_dead, drop_own, holds_undo, inherit, sweep};
 pub(crate) use get::semget;
 pub(crate) use memory::{Mappings, places};
 pub(crate) use operate::semop;

@@ -153,7 +153,9 @@ pub(crate) struct ProcessRecord {
     /// Not 0 once the process has waited for a semaphore or used `SEM_UNDO`.
     pub semaphores: AtomicU32,
     _pad0: AtomicU32,
-    _pad: [AtomicU64; 6],
+    /// When the process was started, once it may owe something to semaphores: see [`crate::process`]. 0 before that.
+    pub started: AtomicU64,
+    _pad: [AtomicU64; 5],
 }
 
 /// What the objects of all three mechanisms have in common.
@@ -408,7 +410,7 @@ mod tests {
         documented!(PoolHeader: high backed free hand);
         documented!(RegistryHeader: lock in_use version backed high doomed total intent promised);
         documented!(Intent: armed state uid gid mode ctime extra);
-        documented!(ProcessRecord: generation state identity joined uid attachments command);
+        documented!(ProcessRecord: generation state identity joined uid attachments command semaphores started);
         documented!(ObjectHead: state key uid gid cuid cgid mode next ctime creator command);
         documented!(SegmentSlot: size atime dtime last flags attachments);
         documented!(QueueSlot: tally flags);

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::MEMBERS;
+use super::exec::lives_on;
 use crate::errno::{Errno, Result};
 use crate::identity::{Command, Identity};
 use crate::live::{Live, ProofOfLife};
@@ -54,6 +55,7 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
 
 /// Fills a record in for the calling process.
 pub(super) fn describe(record: &ProcessRecord, identity: Identity) {
+    record.started.store(0, Relaxed);
     record.identity.store(identity.word(), Relaxed);
     record.joined.store(sys::now(), Relaxed);
     record.uid.store(sys::geteuid(), Relaxed);
@@ -102,7 +104,10 @@ fn try_claim(member: &Member, live: &Live, index: usize) -> Result<Option<Claim>
     if !live.begin_transition(index)? {
         return Ok(None);
     }
-    let claimed = take_over(live, index, record, &table.process_bits);
+    let claimed = match lives_on(record, member.identity()) {
+        true => Ok(None),
+        false => take_over(live, index, record, &table.process_bits),
+    };
     live.end_transition(index);
     claimed
 }
@@ -142,6 +147,10 @@ pub(super) fn bury(member: &Member, private: &Private, live: &Live, index: usize
     if dead && index >= table.header.processes.backed.load(Relaxed) as usize {
         // Its claimant died before it had touched the record, whose page may not even exist.
         clear_bit(table, index);
+    } else if dead && lives_on(record, member.identity()) {
+        LockedSegments::lock(member, private).drop_attachments_of(index);
+        live.end_transition(index);
+        return Ok(false);
     } else if dead {
         advance(&record.generation);
         LockedSegments::lock(member, private).drop_attachments_of(index);

@@ -3,7 +3,7 @@
 //! Whoever's answer depends on it asks first whether those who owe something live: an operation that cannot be done, a
 //! report, a sleeper from time to time. A process that ends in order makes its adjustments itself.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::locked::{Denied, LockedSet};
 use super::memory::Set;
@@ -19,7 +19,7 @@ use crate::sys;
 impl LockedSet<'_> {
     /// Makes the adjustments of dead processes and takes them out of the queues; `true` if there were any.
     pub(super) fn bury_the_dead(&self) -> bool {
-        self.set.records.is_some() && self.bury(&|tag| !self.is_alive(tag))
+        self.set.records.is_some() && self.bury(&|tag| !self.is_alive(tag), &|tag| self.has_ended(tag))
     }
 
     /// Makes the adjustments of dead processes, and takes back what was done for waiters that died. Asks only after those whose
@@ -27,11 +27,10 @@ impl LockedSet<'_> {
     pub(super) fn look_for_the_dead(&self, at_rest: bool) {
         self.set.head.looked_at.store(sys::monotonic_ms(), Relaxed);
         let mut found = false;
-        let mut ask = |tag: Option<Tag>| found = found || tag.is_some_and(|tag| !self.is_alive(tag));
         if !at_rest {
             self.for_each_first_cell(&mut |_, cell, owner| {
                 if matches!(cell.state.load(Acquire), DONE | NOTIFIED) {
-                    ask(owner);
+                    found = found || owner.is_some_and(|owner| !self.is_alive(owner));
                 }
             });
         }
@@ -41,7 +40,7 @@ impl LockedSet<'_> {
         };
         self.for_each_undo_of_all(&mut |record, owner| {
             if record.adjustment() != 0 && is_awaited(record) {
-                ask(Some(owner));
+                found = found || self.has_ended(owner);
             }
         });
         if found {
@@ -69,21 +68,12 @@ impl LockedSet<'_> {
         owed
     }
 
-    /// As [`bury_the_dead`](Self::bury_the_dead), for the processes that `gone` names.
-    fn bury(&self, gone: &dyn Fn(Tag) -> bool) -> bool {
-        // Records of one process are often neighbours.
-        let known = core::cell::Cell::new(None);
-        let gone = |tag: Tag| match known.get() {
-            Some((other, answer)) if other == tag => answer,
-            _ => {
-                let answer = gone(tag);
-                known.set(Some((tag, answer)));
-                answer
-            }
-        };
+    /// As [`bury_the_dead`](Self::bury_the_dead), for the waiters that are `gone` and the debtors that have `ended`.
+    fn bury(&self, gone: &dyn Fn(Tag) -> bool, ended: &dyn Fn(Tag) -> bool) -> bool {
+        let (gone, ended) = (asked_once(gone), asked_once(ended));
         let mut found = false;
         self.for_each_first_cell(&mut |index, cell, owner| {
-            if owner.is_some_and(gone) {
+            if owner.is_some_and(&gone) {
                 found = true;
                 if let (DONE, Some(tag)) = (cell.state.load(Acquire), owner)
                     && self.can_be_taken_back(index)
@@ -96,7 +86,7 @@ impl LockedSet<'_> {
         });
         let mut owed = false;
         self.for_each_undo_of_all(&mut |record, owner| {
-            if !gone(owner) {
+            if !ended(owner) {
                 return;
             }
             owed = true;
@@ -106,13 +96,38 @@ impl LockedSet<'_> {
             }
         });
         if owed {
-            self.free_undos(&gone);
+            self.free_undos(&ended);
         }
         if found {
             self.serve_all();
         }
         found
     }
+}
+
+/// Asks only once for neighbours: records of one process often are.
+fn asked_once(ask: &dyn Fn(Tag) -> bool) -> impl Fn(Tag) -> bool {
+    let known = core::cell::Cell::new(None);
+    move |tag| match known.get() {
+        Some((other, answer)) if other == tag => answer,
+        _ => {
+            let answer = ask(tag);
+            known.set(Some((tag, answer)));
+            answer
+        }
+    }
+}
+
+/// Makes what one process owes the debt of another.
+pub(crate) fn inherit(member: &Member, private: &Private, from: Tag, to: Tag) {
+    for_each_with_records(member, private, &mut |locked| {
+        locked.for_each_undo_of_all(&mut |record, owner| {
+            if owner == from {
+                record.owner.store(to.word(), Release);
+            }
+        });
+    });
+    note_use(member);
 }
 
 /// Notes that the process may leave something to sets when it dies.
@@ -161,7 +176,8 @@ pub(crate) fn drop_of_dead(member: &Member, private: &Private, index: usize, hei
     };
     if record.semaphores.load(Relaxed) != 0 {
         for_each_with_records(member, private, &mut |locked| {
-            locked.bury(&|tag| tag.index() == index && Some(tag) != heir);
+            let of_dead = |tag: Tag| tag.index() == index && Some(tag) != heir;
+            locked.bury(&of_dead, &of_dead);
         });
         record.semaphores.store(0, Relaxed);
     }

@@ -181,7 +181,7 @@ impl Examination<'_, '_> {
             }
             let Some(owner) = record.owner() else { continue };
             used += 1;
-            if !self.locked.is_alive(owner) {
+            if self.locked.has_ended(owner) {
                 complain(format_args!("undo record {index} is a dead process's"));
             }
             let _ = names.push((owner.word(), record.semaphore.load(Relaxed)));

@@ -145,6 +145,11 @@ impl<'s> LockedSet<'s> {
         self.set.member.is_alive(tag, &self.live)
     }
 
+    /// Whether the process with this tag has ended: it is dead, and has not only executed another program.
+    pub(super) fn has_ended(&self, tag: Tag) -> bool {
+        !self.is_alive(tag) && !self.set.member.lives_on(tag)
+    }
+
     /// Lets a waiter go on that has been served or told, as soon as the lock has been given back.
     pub(super) fn call(&self, first: usize) {
         if let Ok(records) = self.records() {

@@ -15,6 +15,7 @@ use crate::credentials::Caller;
 use crate::critical;
 use crate::errno::{Errno, Result};
 use crate::member::Member;
+use crate::process;
 use crate::registry::State;
 use crate::sys;
 use crate::table::{Semaphore, SetHead, SetSlot};
@@ -158,6 +159,7 @@ fn semop_in_full(member: &Member, id: i32, operations: &[Sembuf], timeout: Optio
             set = set.with_records()?;
         }
         super::dead::note_use(member);
+        process::note_debts(member);
     }
     // A look or some hundred without the lock, an attempt with it, then a place in the queue.
     if let &[operation] = operations

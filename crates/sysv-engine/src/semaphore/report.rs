@@ -149,7 +149,7 @@ fn describe(set: &Set<'_>, each: &mut dyn FnMut(&SetPart)) {
     let Some(records) = set.records else { return };
     let live = member.lazy_live();
     let process = |word: u32| {
-        let tag = Tag::from_word(word).filter(|&tag| member.is_alive(tag, &live))?;
+        let tag = Tag::from_word(word).filter(|&tag| member.is_alive(tag, &live) || member.lives_on(tag))?;
         ProcessReport::of(member.table(), tag)
     };
     let now = sys::monotonic_ms();

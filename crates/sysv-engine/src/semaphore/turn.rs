@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use crate::patience::cycles;
 
 /// Cycles of a turn: about half a millisecond, ten times what it takes to wake a sleeper.
-const LENGTH: u64 = 1000000;
+const LENGTH: u64 = 1_000_000;
 
 /// A process's turn at all sets. All zeros has not begun. Threads share it.
 pub(crate) struct Turn {
@@ -60,5 +60,24 @@ impl Turn {
     /// Whether it is over, and the next has not begun.
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Relaxed) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_once_it_was_long_and_begins_with_the_next_sleep() {
+        let turn = Turn::new();
+        assert!(!turn.is_long(), "one that has not begun begins");
+        turn.began.store(cycles() - LENGTH - 1, Relaxed);
+        assert!(turn.is_long() && !turn.is_over());
+        turn.prolong();
+        assert!(!turn.is_long() && !turn.is_over());
+        turn.end();
+        assert!(turn.is_over() && !turn.is_long());
+        turn.begin();
+        assert!(!turn.is_over());
     }
 }
