@@ -28,6 +28,7 @@ conformance::on_each_facility! {
     a_death_is_seen_by_a_request_that_does_not_wait,
     a_debt_to_a_removed_set_is_forgotten,
     debts_to_many_semaphores_are_all_paid,
+    a_death_may_make_a_wait_impossible,
     undo_outlives_execve,
     an_executed_program_gives_back_what_its_predecessor_took,
     an_executed_program_adds_to_its_predecessors_undo,
@@ -376,6 +377,27 @@ fn philosophers_may_die(subject: &Subject) {
         philosopher.kill();
     }
     assert_eq!(set.values(), values);
+}
+
+/// Also where the wait is for another semaphore than the one that the dead process's undo changes.
+fn a_death_may_make_a_wait_impossible(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let set = sets.set(2);
+    set.set_values(&[0, SEMVMX as u16]).unwrap();
+    for (change, errno) in [
+        (sembuf(1, 1, 0), Errno::ERANGE),
+        (sembuf(1, 0, IPC_NOWAIT), Errno::EAGAIN),
+    ] {
+        // What the undo makes of it: too much for one more, or no longer zero.
+        let taken = if change.op == 0 { -(SEMVMX as i16) } else { -1 };
+        let mut holder = holding(&set, 1, taken);
+        let mut waiter = Child::fork(|parent| parent.send(&set.op(&[change, sembuf(0, -1, 0)])));
+        set.await_waiting(0, (1, 0));
+        pause(60_000);
+        holder.kill();
+        assert_eq!(waiter.receive::<Result<(), Errno>>(), Err(errno));
+        assert_eq!(set.values(), [0, SEMVMX as u16]);
+    }
 }
 
 /// A process that does one operation with undo and then executes a program that knows the facility.

@@ -34,9 +34,10 @@ impl LockedSet<'_> {
                 }
             });
         }
+        let minding = self.set.head.minding.load(Relaxed) != 0;
         let is_awaited = |record: &UndoRecord| {
             let semaphore = self.set.semaphores.get(record.semaphore.load(Relaxed) as usize);
-            semaphore.is_some_and(|semaphore| semaphore.waiters.load(Relaxed) != 0)
+            minding || semaphore.is_some_and(|semaphore| semaphore.waiters.load(Relaxed) != 0)
         };
         self.for_each_undo_of_all(&mut |record, owner| {
             if record.adjustment() != 0 && is_awaited(record) {
