@@ -4,6 +4,8 @@
 //! `SYSV_DIFFERENTIAL_CALLS` sets another number for each of them, `SYSV_DIFFERENTIAL_SEED` the seed; without it every run plays other cases. What finds a difference is shrunk,
 //! printed and kept in `regressions/`, from where it is played again by every later run.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +29,12 @@ fn campaign<M: Matter>(other: Facility, calls: u64) -> impl Fn(&Subject) {
         Ok(calls) => calls.parse().expect("SYSV_DIFFERENTIAL_CALLS is a number"),
         Err(_) => calls,
     };
-    move |subject| Campaign::<M>::new(subject, other, PROGRAM).run(calls)
+    // By an open descriptor: an ordinary user need not be able to enter the directories above.
+    let program = File::open(PROGRAM).unwrap_or_else(|error| panic!("{PROGRAM}: {error}"));
+    move |subject| {
+        let program = format!("/proc/self/fd/{}", program.as_raw_fd());
+        Campaign::<M>::new(subject, other, &program).run(calls);
+    }
 }
 
 #[test]
