@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 use sysv::{Members, TemporaryNamespace};
 
+use crate::system;
+
 /// The facility that a program is started on.
 pub(crate) enum Ground {
     /// The kernel's.
@@ -47,12 +49,10 @@ impl Ground {
     }
 }
 
-/// Starts a program in an IPC namespace of its own, where that is allowed: what it leaves there goes with it.
 fn leave_nothing(command: &mut Command) {
     #![allow(unsafe_code)]
     let apart = || {
-        // SAFETY: no pointers, and the child has one thread. Without the right to it the program uses the machine's facility.
-        unsafe { libc::unshare(libc::CLONE_NEWIPC) };
+        system::own_kernel_facility();
         Ok(())
     };
     // SAFETY: the closure makes one system call and allocates nothing.
