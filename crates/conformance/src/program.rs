@@ -4,11 +4,14 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, OsString, c_char};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use sysv_engine::abi::{IPC_CREAT, IPC_PRIVATE, Sembuf, ShmidDs};
 use sysv_engine::{Errno, Segments, StatBy};
@@ -58,16 +61,12 @@ impl Executable {
     pub fn run_through_shell(&self, subject: &Subject, channel: &Channel) -> ! {
         self.keep_open();
         process::keep_open(channel);
-        let mut arguments = vec![c"sh".to_owned(), c"-c".to_owned(), c"exec \"$0\" \"$@\"".to_owned()];
-        let program = format!("/proc/self/fd/{}", self.0.as_raw_fd());
-        arguments.push(CString::new(program).expect("digits"));
-        arguments.extend(subject.address());
-        arguments.push(CString::new(channel.as_raw_fd().to_string()).expect("digits"));
-        let mut argv: Vec<*const c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
-        argv.push(std::ptr::null());
-        // SAFETY: `argv` is a null-terminated array of strings that live until the call.
-        unsafe { libc::execv(c"/bin/sh".as_ptr(), argv.as_ptr()) };
-        trial::note(&format!("sh: {}", std::io::Error::last_os_error()));
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "exec \"$0\" \"$@\""]);
+        shell.arg(format!("/proc/self/fd/{}", self.0.as_raw_fd()));
+        shell.args(subject.address().map(|part| OsString::from_vec(part.into_bytes())));
+        let error = shell.arg(channel.as_raw_fd().to_string()).exec();
+        trial::note(&format!("sh: {error}"));
         exit_at_once(127)
     }
 

@@ -1,8 +1,8 @@
 //! Process records: how a process gets one, and how the dead lose theirs.
 
 use core::mem::offset_of;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::MEMBERS;
 use super::exec::lives_on;
@@ -33,6 +33,9 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
         Errno::ENOENT | Errno::ELOOP => JoinError::new(JoinErrorKind::Damaged { file: "live" }),
         errno => JoinError::system("opening its file live")(errno),
     })?;
+    let identity = Identity::own();
+    // It tells which of the dead have only executed another program.
+    member.set_identity(identity);
     let claim = claim(member, &live).map_err(|errno| match errno {
         Errno::EAGAIN => JoinError::new(JoinErrorKind::TooManyProcesses),
         // Something that cannot be locked or mapped stands in the file's place.
@@ -40,10 +43,8 @@ pub(crate) fn enrol(member: &Member, private: &mut Private) -> core::result::Res
         errno => JoinError::system("becoming a member")(errno),
     })?;
     let _ = claim.proof.keep_from_children();
-    let identity = Identity::own();
     describe(&member.table().processes[claim.index], identity);
     member.set_tag(claim.tag);
-    member.set_identity(identity);
     private.proof = Some(claim.proof);
     LockedSegments::lock(member, private).drop_attachments_of(claim.index);
     semaphore::drop_of_dead(member, private, claim.index, Some(claim.tag));
@@ -104,24 +105,21 @@ fn try_claim(member: &Member, live: &Live, index: usize) -> Result<Option<Claim>
     if !live.begin_transition(index)? {
         return Ok(None);
     }
-    let claimed = match lives_on(record, member.identity()) {
-        true => Ok(None),
-        false => take_over(live, index, record, &table.process_bits),
-    };
+    let claimed = take_over(member, live, index, record);
     live.end_transition(index);
     claimed
 }
 
 /// The transition of a record to a living owner; the caller has begun it.
-fn take_over(live: &Live, index: usize, record: &ProcessRecord, bits: &[AtomicU64]) -> Result<Option<Claim>> {
-    if live.holds(index)? {
+fn take_over(member: &Member, live: &Live, index: usize, record: &ProcessRecord) -> Result<Option<Claim>> {
+    if live.holds(index)? || lives_on(record, member.identity()) {
         return Ok(None);
     }
     let tag = Tag::new(index, advance(&record.generation));
     match live.hold(index) {
         Ok(proof) => {
             // Once more: whoever buried the predecessor may have cleared it.
-            bits[index / 64].fetch_or(1 << (index % 64), AcqRel);
+            member.table().process_bits[index / 64].fetch_or(1 << (index % 64), AcqRel);
             Ok(Some(Claim { index, tag, proof }))
         }
         Err(Errno::EAGAIN) => Ok(None),
@@ -144,21 +142,23 @@ pub(super) fn bury(member: &Member, private: &Private, live: &Live, index: usize
         return Ok(false);
     }
     let dead = !live.holds(index)?;
+    let mut buried = dead;
     if dead && index >= table.header.processes.backed.load(Relaxed) as usize {
         // Its claimant died before it had touched the record, whose page may not even exist.
         clear_bit(table, index);
-    } else if dead && lives_on(record, member.identity()) {
-        LockedSegments::lock(member, private).drop_attachments_of(index);
-        live.end_transition(index);
-        return Ok(false);
     } else if dead {
-        advance(&record.generation);
+        buried = !lives_on(record, member.identity());
+        if buried {
+            advance(&record.generation);
+        }
         LockedSegments::lock(member, private).drop_attachments_of(index);
-        semaphore::drop_of_dead(member, private, index, None);
-        free(member, index, record);
+        if buried {
+            semaphore::drop_of_dead(member, private, index, None);
+            free(member, index, record);
+        }
     }
     live.end_transition(index);
-    Ok(dead)
+    Ok(buried)
 }
 
 fn free(member: &Member, index: usize, record: &ProcessRecord) {

@@ -36,15 +36,23 @@ fn started(pid: u32) -> Option<u64> {
 fn parse(stat: &[u8]) -> Option<u64> {
     // The command's name may contain anything, but what follows has no parenthesis.
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    let rest = core::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
+    let mut fields = stat.get(name_end + 2..)?.split(|&byte| byte == b' ');
     match fields.next()? {
-        "Z" | "X" | "x" => None,
-        _ => fields.nth(18)?.parse().ok(),
+        b"Z" | b"X" | b"x" => None,
+        _ => number(fields.nth(18)?),
     }
 }
 
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
 /// Whether the process that had this record is there still, having executed another program.
+#[cold]
+#[inline(never)]
 pub(crate) fn lives_on(record: &ProcessRecord, observer: Identity) -> bool {
     let identity = Identity::from_word(record.identity.load(Relaxed));
     let noted = record.started.load(Acquire);
@@ -56,18 +64,22 @@ pub(crate) fn lives_on(record: &ProcessRecord, observer: Identity) -> bool {
 
 /// Notes that the process is about to owe something, and takes over what it owes for its former programs.
 pub(crate) fn note_debts(member: &Member) {
-    let own = member.tag();
-    let Some(record) = member.table().processes.get(own.index()) else {
-        return;
-    };
-    if record.started.load(Relaxed) != 0 {
-        return;
+    let record = member.table().processes.get(member.tag().index());
+    if let Some(record) = record
+        && record.started.load(Relaxed) == 0
+    {
+        note_start(member, record);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn note_start(member: &Member, record: &ProcessRecord) {
     let private = member.lock_private();
     if record.started.load(Relaxed) == 0 {
         let started = started(member.identity().pid()).unwrap_or(UNKNOWN);
         if started != UNKNOWN {
-            succeed(member, &private, own, started);
+            succeed(member, &private, member.tag(), started);
         }
         record.started.store(started.max(UNKNOWN), Relaxed);
     }

@@ -143,20 +143,21 @@ impl<'g, G: Ground> Contents<'g, G> {
     #[cold]
     pub(super) fn rebuild_order(self) -> Result<()> {
         let header = self.header();
-        let mut given = PageVec::<u32>::new();
+        // Pairs, as blocks are: sorting another type would make the library eight thousand bytes larger.
+        let mut given = PageVec::<(u32, u32)>::new();
         let mut failed = false;
         for waiter in &self.ground.window().waiters[..(header.waiter_high.load(Relaxed) as usize).min(WAITERS)] {
             if waiter.state.load(Relaxed) == GRANTED
                 && let Some(number) = waiter.grant.load(Relaxed).checked_sub(1)
             {
-                failed |= given.push(number).is_err();
+                failed |= given.push((number, 0)).is_err();
             }
         }
         given.as_mut_slice().sort_unstable();
         let mut messages = PageVec::<(u64, u32)>::new();
         self.for_each_in_use(&mut |number, envelope| {
             let state = envelope.state.load(Relaxed);
-            if state & HELD == 0 && given.as_slice().binary_search(&number).is_err() {
+            if state & HELD == 0 && given.as_slice().binary_search(&(number, 0)).is_err() {
                 let entry = (state, number);
                 failed |= messages.push(entry).is_err();
             }

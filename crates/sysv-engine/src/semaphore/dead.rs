@@ -141,6 +141,7 @@ pub(super) fn note_use(member: &Member) {
 }
 
 /// Calls `each` with every set that has records, locked. `_private` proves that the private lock is held.
+#[inline(never)]
 fn for_each_with_records(member: &Member, _private: &Private, each: &mut dyn FnMut(&LockedSet<'_>)) {
     let registry = registry(member.table());
     for number in registry.used_numbers() {

@@ -53,21 +53,14 @@ fn swap(member: &Member, id: i32, operation: &Sembuf) -> Option<()> {
     if u32::from(operation.num) >= slot.nsems.load(Relaxed) {
         return None;
     }
-    swap_word(member, &slot.set, &semaphore.word, state.sequence, operation)?;
-    if operation.op > 0 && slot.set.waiting.load(Relaxed) != 0 && member.turn.is_long() {
-        pass_on(member, Set::of_slot(member, number, slot, state), operation.num);
-    }
-    Some(())
+    swap_word(member, &slot.set, &semaphore.word, state.sequence, operation)
 }
 
-/// After a long turn: those who sleep are looked after although one has been told already. It may not get a processor before we
-/// leave it.
-#[cold]
-fn pass_on(member: &Member, set: Result<Set<'_>>, semaphore: u16) {
-    if let Ok(mut set) = set.and_then(Set::with_records) {
-        let _ = set.locked(|locked| locked.serve_one(semaphore));
-    }
-    member.turn.prolong();
+/// Whether an operation gives something after a long turn, while others sleep. It is then done under the lock, which looks after
+/// them although one has been told already: that one may not get a processor before we leave it.
+#[inline]
+fn gives_after_long(member: &Member, head: &SetHead, operation: &Sembuf) -> bool {
+    operation.op > 0 && head.waiting.load(Relaxed) != 0 && member.turn.is_long()
 }
 
 /// As [`swap`], where the set's semaphores stand in its file.
@@ -78,17 +71,13 @@ fn swap_in_file(member: &Member, number: usize, slot: &SetSlot, state: State, op
         return None;
     }
     let semaphore = set.semaphores.get(operation.num as usize)?;
-    swap_word(member, set.head, &semaphore.word, state.sequence, operation)?;
-    if operation.op > 0 && set.head.waiting.load(Relaxed) != 0 && member.turn.is_long() {
-        pass_on(member, Ok(set), operation.num);
-    }
-    Some(())
+    swap_word(member, set.head, &semaphore.word, state.sequence, operation)
 }
 
 #[inline]
 fn swap_word(member: &Member, head: &SetHead, word: &AtomicU64, sequence: u16, operation: &Sembuf) -> Option<()> {
     let last = Last::of(member.identity());
-    if !word::swap(word, sequence, operation.op.into(), last) {
+    if gives_after_long(member, head, operation) || !word::swap(word, sequence, operation.op.into(), last) {
         return None;
     }
     note_time(head);
@@ -288,6 +277,8 @@ fn settle_debts(locked: &LockedSet<'_>, request: &Request<'_>) {
 pub(super) fn succeed(locked: &LockedSet<'_>, request: &Request<'_>) {
     note_time(locked.set.head);
     locked.serve(request.operations);
+    // Nobody was there to have what it gave: it goes on for as long again.
+    locked.set.member.turn.prolong_if_long();
 }
 
 /// Notes that an operation has succeeded now.

@@ -30,7 +30,7 @@ impl Turn {
 
     /// The process has slept, and may take.
     pub(super) fn begin(&self) {
-        self.began.store(cycles(), Relaxed);
+        self.restart();
         self.over.store(0, Relaxed);
     }
 
@@ -46,14 +46,20 @@ impl Turn {
         }
     }
 
-    /// Nobody was there to have what the process gives: it goes on for as long again.
-    pub(super) fn prolong(&self) {
+    /// Lets it go on for as long again, if it has been long.
+    pub(super) fn prolong_if_long(&self) {
+        if self.is_long() {
+            self.restart();
+        }
+    }
+
+    fn restart(&self) {
         self.began.store(cycles(), Relaxed);
     }
 
     /// Ends it: a sleeper has what it would have taken.
     pub(super) fn end(&self) {
-        self.begin();
+        self.restart();
         self.over.store(1, Relaxed);
     }
 
@@ -73,7 +79,7 @@ mod tests {
         assert!(!turn.is_long(), "one that has not begun begins");
         turn.began.store(cycles() - LENGTH - 1, Relaxed);
         assert!(turn.is_long() && !turn.is_over());
-        turn.prolong();
+        turn.prolong_if_long();
         assert!(!turn.is_long() && !turn.is_over());
         turn.end();
         assert!(turn.is_over() && !turn.is_long());
