@@ -98,10 +98,31 @@ pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd> {
 /// # Errors
 /// `ENOMEM` where it may not; the kernel would send `SIGXFSZ`.
 pub(crate) fn ftruncate(fd: &Fd, len: u64) -> Result<()> {
+    with_files_of(len, || {
+        // SAFETY: no pointer.
+        unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop)
+    })
+}
+
+/// As [`ftruncate`], for a file that others may be making longer at this moment: it is never made shorter, and gets memory for the
+/// last byte.
+///
+/// # Errors
+/// As [`ftruncate`].
+pub(crate) fn lengthen(fd: &Fd, len: u64) -> Result<()> {
+    match with_files_of(len, || fallocate(fd, len.saturating_sub(1), 1)) {
+        // As well as can be.
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) if (fstat(fd)?.st_size as u64) < len => ftruncate(fd, len),
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        other => other,
+    }
+}
+
+/// Does what makes a file so long.
+fn with_files_of(len: u64, act: impl Fn() -> Result<()>) -> Result<()> {
     let limit = get_limit(libc::RLIMIT_FSIZE);
     if limit.rlim_cur >= len {
-        // SAFETY: no pointer.
-        return unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop);
+        return act();
     }
     if limit.rlim_max < len {
         return Err(Errno::ENOMEM);
@@ -113,8 +134,7 @@ pub(crate) fn ftruncate(fd: &Fd, len: u64) -> Result<()> {
             ..limit
         },
     )?;
-    // SAFETY: no pointer.
-    let done = unsafe { syscall!(SYS_ftruncate, fd.0, len) }.map(drop);
+    let done = act();
     set_limit(libc::RLIMIT_FSIZE, limit)?;
     done
 }
@@ -691,4 +711,26 @@ pub(crate) fn getcwd(buf: &mut [u8]) -> Option<&CStr> {
     // SAFETY: the kernel writes at most `buf.len()` bytes.
     let len = unsafe { syscall!(SYS_getcwd, buf.as_mut_ptr(), buf.len()) }.ok()?;
     CStr::from_bytes_with_nul(buf.get(..len)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A queue's file was made shorter under a process that had more of it mapped, and its next access raised `SIGBUS`: two
+    /// believed to have the lock, each had seen a file that was too short, and the one that wanted less came last.
+    #[test]
+    fn a_file_is_never_made_shorter_by_making_it_longer() {
+        let path = std::ffi::CString::new(format!("/dev/shm/sysv-engine-longer-{}", std::process::id())).unwrap();
+        let fd = open(&path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600).unwrap();
+        unlink(&path).unwrap();
+        lengthen(&fd, 3 * 4096).unwrap();
+        assert_eq!(fstat(&fd).unwrap().st_size, 3 * 4096);
+        lengthen(&fd, 4096).unwrap();
+        assert_eq!(fstat(&fd).unwrap().st_size, 3 * 4096);
+        lengthen(&fd, 1 << 40).unwrap();
+        let st = fstat(&fd).unwrap();
+        assert_eq!(st.st_size, 1 << 40);
+        assert!(st.st_blocks * 512 <= 3 * 4096, "memory for last bytes only");
+    }
 }

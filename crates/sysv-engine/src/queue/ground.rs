@@ -34,7 +34,7 @@ pub(crate) trait Ground {
     /// address is aligned to a page and stays valid for as long as the queue's lock is held.
     fn piece(&self, piece: Piece, at: u64, len: usize) -> Option<*mut u8>;
 
-    /// Makes the file at least so long, without giving it memory.
+    /// Makes the file at least so long; it has memory for the last page then.
     ///
     /// # Errors
     /// `ENOMEM` if that cannot be.
