@@ -72,7 +72,8 @@ impl Peer {
             .location()
             .directory()
             .map_or("kernel".into(), |d| d.as_os_str().to_owned());
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        // Not by its path: another user need not be able to enter the directories above.
+        let mut command = Command::new("/proc/self/exe");
         command
             .args(["--exact", "peer", "--nocapture", "--test-threads=1"])
             .env(ROLE, role)
