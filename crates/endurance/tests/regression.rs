@@ -495,7 +495,7 @@ fn a_thread_waits_for_another_that_has_the_lock() {
     let several = [0, 1].map(|num| Sembuf { num, op: 1, flg: 0 });
     let calls: [(&std::fs::File, usize, &(dyn Fn() + Sync)); 2] = [
         (&set_file, 0, &|| engine.semop(set, &several, None).unwrap()),
-        (&queue_file, LAYOUT.queue_lock, &|| {
+        (&queue_file, LAYOUT.queue_locks[0], &|| {
             receive(&engine, queue, IPC_NOWAIT).unwrap();
         }),
     ];

@@ -41,7 +41,7 @@ pub struct Layout {
     /// The lock of the first semaphore set in the table, and the distance to the next.
     pub set_locks: (usize, usize),
     /// The lock in a queue's file; in a set's it is the first word.
-    pub queue_lock: usize,
+    pub queue_locks: [usize; 2],
 }
 
 /// Where a mechanism's parts of the table are.
@@ -93,7 +93,7 @@ pub const LAYOUT: Layout = Layout {
         offset_of!(Table, sets) + offset_of!(SetSlot, set) + offset_of!(SetHead, lock),
         size_of::<SetSlot>(),
     ),
-    queue_lock: queue::inspect::LOCK,
+    queue_locks: queue::inspect::LOCKS,
 };
 
 /// A run of records of one kind in a file: where the first is, and the size of each.

@@ -11,14 +11,15 @@
 //! | [`contents`], [`heap`], [`order`], [`held`], [`waiters`] | what the lock's holder does: envelopes, blocks, the order, messages read in place, those who wait |
 //! | [`rebuild`] | what is derived, made anew after a death |
 //! | [`shrink`] | what an empty queue gives back |
+//! | [`lane`] | how small messages pass between two processors without the queue's lock |
 //! | [`window`], [`locked`], [`ahead`] | a queue's file in this process; its lock; what is fetched before it |
 //! | [`send`], [`receive`], [`wait`], [`deadline`] | `msgsnd` and `msgrcv` |
 //! | [`in_place`] | `msgrcv` without a copy |
 //! | [`get`], [`control`], [`end`] | `msgget` and `msgctl`; the end of a queue |
 //! | [`report`] | what people want to see |
 //!
-//! Lock order: a queue's lock is taken alone or under the lock of the queues' registry, and nothing is taken under it. The
-//! lock of a removed queue is taken under the process's private lock when its window passes to another queue.
+//! Lock order: a queue's lock is taken alone or under the lock of the queues' registry, and only the lock of its lane's senders is taken
+//! under it. The locks of a removed queue are taken under the process's private lock when its window passes to another queue.
 //!
 //! What departs from Linux, on purpose: a message that cannot be written to the receiver's buffer (`EFAULT`) stays in the
 //! queue, where Linux has dropped it; `msg_qbytes` has all its 64 bits, where Linux keeps 32; the namespace's owner may raise
@@ -40,6 +41,7 @@ mod heap;
 mod held;
 mod in_place;
 pub(crate) mod inspect;
+mod lane;
 mod layout;
 mod locked;
 mod order;

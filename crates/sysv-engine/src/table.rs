@@ -414,7 +414,7 @@ mod tests {
         documented!(ObjectHead: state key uid gid cuid cgid mode next ctime creator command);
         documented!(SegmentSlot: size atime dtime last flags attachments);
         documented!(QueueSlot: tally flags);
-        documented!(Tally: capacity bytes messages sent_at received_at sender receiver);
+        documented!(Tally: capacity bytes messages sent_at received_at sender receiver lane);
         documented!(SetSlot: flags nsems set semaphores);
         documented!(SetHead: lock owner otime intent serving arrivals credit served credit_at looked_at waiting dirty waiters undos watchers nsems minding);
         documented!(Semaphore: word undos waiters next);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sysv_engine::inspect::LAYOUT;
 
@@ -83,7 +84,8 @@ impl Image {
         self.files.last_mut()
     }
 
-    /// The watched pages that have changed since the last time.
+    /// The watched pages that have changed since the last time. That a time became a later one is no change: whether it does
+    /// depends on when a second ends, and the same instruction would be another change then.
     pub(crate) fn changed(&mut self) -> Vec<Page> {
         let mut changed = Vec::new();
         for file in &mut self.files {
@@ -93,8 +95,10 @@ impl Image {
                 // SAFETY: the page is inside the mapping; both sides are a page long.
                 let differs = unsafe { libc::memcmp(file.at.add(page * PAGE).cast(), copy.as_ptr().cast(), PAGE) };
                 if differs != 0 {
-                    *copy = read_page(file.at, page);
-                    note(page);
+                    let before = std::mem::replace(copy, read_page(file.at, page));
+                    if !differ_in_times_only(&before, copy) {
+                        note(page);
+                    }
                 }
             }
         }
@@ -122,7 +126,7 @@ impl Image {
                     (0..8).for_each(|set| look(first + set * distance));
                 }
                 name if name.starts_with("sem/") => look(0),
-                _ => look(LAYOUT.queue_lock),
+                _ => LAYOUT.queue_locks.into_iter().for_each(&mut look),
             }
         }
         words.retain(|&word| word != 0);
@@ -184,6 +188,17 @@ fn read_page(at: *const u8, page: usize) -> [u8; PAGE] {
     unsafe { at.add(page * PAGE).cast::<[u8; PAGE]>().read_volatile() }
 }
 
+/// Whether each word that differs is a time around now on both pages, in seconds since the Epoch.
+fn differ_in_times_only(before: &[u8; PAGE], after: &[u8; PAGE]) -> bool {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let is_time = |word: &[u8; 8]| u64::from_le_bytes(*word).abs_diff(now) < 3600;
+    let (before, after) = (before.as_chunks::<8>().0, after.as_chunks::<8>().0);
+    let mut pairs = before.iter().zip(after);
+    pairs.all(|(before, after)| before == after || is_time(before) && is_time(after))
+}
+
 /// The pages of a sparse file that hold data.
 fn allocated_pages(file: &File) -> BTreeSet<usize> {
     let mut pages = BTreeSet::new();
@@ -199,5 +214,27 @@ fn allocated_pages(file: &File) -> BTreeSet<usize> {
         }
         pages.extend(data as usize / PAGE..(hole as usize).div_ceil(PAGE));
         at = hole;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A receipt in the same second as the last one was a change less than one a second later, and the process was killed one
+    /// change further on: with its message taken instead of there.
+    #[test]
+    fn the_end_of_a_second_is_no_change() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let page = |words: [u64; 2]| {
+            let mut page = [0; PAGE];
+            page[64..72].copy_from_slice(&words[0].to_le_bytes());
+            page[72..80].copy_from_slice(&words[1].to_le_bytes());
+            page
+        };
+        assert!(differ_in_times_only(&page([now, 7]), &page([now + 1, 7])));
+        assert!(!differ_in_times_only(&page([0, 7]), &page([now, 7])));
+        assert!(!differ_in_times_only(&page([now, 7]), &page([now + 1, 8])));
+        assert!(!differ_in_times_only(&page([now, 7]), &page([now, 8])));
     }
 }

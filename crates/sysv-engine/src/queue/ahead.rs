@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)]
 
-use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+use core::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicUsize};
 
@@ -16,6 +16,16 @@ use core::sync::atomic::{AtomicU32, AtomicUsize};
 pub(super) fn fetch<T>(line: *const T) {
     // SAFETY: a prefetch of any address is without effect on the program.
     unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.cast()) };
+}
+
+/// Asks for a message's cache lines, to read them.
+#[inline(always)]
+pub(super) fn fetch_to_read<T>(line: *const T) {
+    // SAFETY: a prefetch of any address is without effect on the program.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
+        _mm_prefetch::<_MM_HINT_T0>(line.cast::<i8>().wrapping_add(64));
+    };
 }
 
 /// What a process expects of its next call on a queue. All zeros expects nothing.

@@ -132,7 +132,7 @@ impl<'g, G: Ground> Contents<'g, G> {
         envelope.len.store(len as u64, Relaxed);
         envelope.sender.store(from.identity, Relaxed);
         envelope.sent_at.store(from.now, Relaxed);
-        let sequence = (header.next_sequence.load(Relaxed) & !HELD).max(1);
+        let sequence = self.next_sequence();
         header.next_sequence.store(sequence.wrapping_add(1), Relaxed);
         // The message is in the queue from here, with its bytes.
         envelope.state.store(sequence, Release);
@@ -149,6 +149,12 @@ impl<'g, G: Ground> Contents<'g, G> {
         Ok(())
     }
 
+    /// The next message's place in the sequence of arrivals.
+    #[inline(always)]
+    pub(super) fn next_sequence(self) -> u64 {
+        (self.header().next_sequence.load(Relaxed) & !HELD).max(1)
+    }
+
     /// Takes a message for good: one store. Its bytes must have been copied. `counted` says that it was in the order, and
     /// where.
     #[inline(always)]
@@ -162,9 +168,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     #[inline(always)]
     pub(super) fn receive(self, message: &Message<'g>, by: Party, counted: Option<u32>, state: u64) {
         let header = self.header();
-        header.taker.store(by.identity, Relaxed);
-        header.taken_at.store(by.now, Relaxed);
-        header.taking.store(message.envelope.state.load(Relaxed), Relaxed);
+        self.begin_taking(by, message.envelope.state.load(Relaxed));
         // The message is out of the queue from here.
         message.envelope.state.store(state, Release);
         let tally = self.tally();
@@ -176,6 +180,17 @@ impl<'g, G: Ground> Contents<'g, G> {
             subtract(&tally.bytes, message.len as u64);
             add32(&header.departures, 1);
         }
+    }
+
+    /// Says who is about to take which message, so that recovery can finish the bookkeeping. Each store after the one before
+    /// it: of nobody it is said that he took another's.
+    #[inline(always)]
+    pub(super) fn begin_taking(self, by: Party, taking: u64) {
+        let header = self.header();
+        header.taking.store(0, Relaxed);
+        header.taker.store(by.identity, Release);
+        header.taken_at.store(by.now, Release);
+        header.taking.store(taking, Release);
     }
 
     /// Frees an envelope that holds no message, and the block that it had.

@@ -1,6 +1,6 @@
 //! `msgctl`.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::locked::LockedQueue;
 use super::window::{Mapped, has_file};
@@ -144,6 +144,10 @@ pub(crate) fn usage(member: &Member) -> Result<(i32, MsgInfo)> {
     let (mut queues, mut messages, mut bytes) = (0, 0u64, 0u64);
     for number in registry.used_numbers() {
         let slot = &registry.slots[number];
+        if slot.tally.lane.load(Acquire) != 0 {
+            // For its effect: what is in the lane is counted. What cannot be opened is another user's.
+            let _ = stat(member, number as i32, StatBy::IndexAny);
+        }
         if slot.head.state().exists() {
             queues += 1;
             messages = messages.saturating_add(slot.tally.messages.load(Relaxed));

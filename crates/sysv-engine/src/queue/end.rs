@@ -3,6 +3,7 @@
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::lane;
 use super::layout::{Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HELD, Header, LOOK, UNIT, WAITING, WINDOW, in_chunks};
 use super::window::Brief;
 use super::{LockedQueues, USED};
@@ -44,6 +45,7 @@ fn tell(locked: &LockedQueues<'_>, id: i32) -> Result<()> {
             header.dirty.store(1, Relaxed);
         }
         header.removed.store(1, Release);
+        lane::shut(member, header);
         let records = header.waiter_high.load(Relaxed).min(header.waiter_backed.load(Relaxed)) as usize;
         for waiter in window.get().waiters.iter().take(records) {
             let _ = waiter.state.compare_exchange(WAITING, LOOK, Release, Relaxed);

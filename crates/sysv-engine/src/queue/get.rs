@@ -72,7 +72,13 @@ impl LockedQueues<'_> {
         self.occupy(&new, flags, caller);
         let tally = &slot.tally;
         tally.capacity.store(limits.msgmnb, Relaxed);
-        for word in [&tally.bytes, &tally.messages, &tally.sender, &tally.receiver] {
+        for word in [
+            &tally.bytes,
+            &tally.messages,
+            &tally.sender,
+            &tally.receiver,
+            &tally.lane,
+        ] {
             word.store(0, Relaxed);
         }
         tally.sent_at.store(0, Relaxed);

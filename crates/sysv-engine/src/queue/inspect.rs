@@ -19,8 +19,8 @@ use crate::member::{Member, Private};
 use crate::page_vec::PageVec;
 use crate::registry::Phase;
 
-/// Where the lock is in a queue's file.
-pub(crate) const LOCK: usize = offset_of!(Header, lock);
+/// Where the locks are in a queue's file.
+pub(crate) const LOCKS: [usize; 2] = [offset_of!(Header, lock), offset_of!(Header, lane.posting.lock)];
 
 /// Calls `each` with every queue that this process can see and that has been used.
 fn for_each_queue(member: &Member, private: &mut Private, each: &mut dyn FnMut(&Mapped<'_>)) {
@@ -76,6 +76,9 @@ pub(crate) fn examine(member: &Member, private: &mut Private, complain: &mut dyn
         contents.examine_waiters(&|tag| queue.is_alive(tag), &mut given, &mut complain);
         contents.examine_messages(given.as_slice(), &mut complain);
         contents.examine_heap(&mut complain);
+        if contents.uses_lane() || contents.first_post().is_some() || header.lane.taking.moving.load(Relaxed) != 0 {
+            complain(format_args!("the lane is not closed"));
+        }
     });
 }
 

@@ -43,6 +43,11 @@ pub(crate) const ENVELOPE_CHUNKS: usize = 24;
 /// Block sizes, see [`super::heap`].
 pub(crate) const CLASSES: usize = 100;
 
+/// Messages that the lane holds.
+pub(crate) const POSTS: usize = 16;
+/// Bytes of the longest message that the lane takes.
+pub(crate) const POST_BYTES: usize = 64;
+
 /// What is always mapped.
 #[repr(C)]
 pub(crate) struct Window {
@@ -50,7 +55,7 @@ pub(crate) struct Window {
     pub waiters: [Waiter; WAITERS],
 }
 
-/// The first page. All but `lock` is written by the lock's holder only.
+/// The first page. All but `lock` and what is posted in the lane is written by the lock's holder only.
 ///
 /// What most calls write fills two cache lines, and small messages' part of the tally and of the free blocks with it: two
 /// processors that share a queue pass these on with each message.
@@ -79,8 +84,9 @@ pub(crate) struct Header {
     pub waiter_backed: AtomicU32,
     /// Where the next piece goes in the file.
     pub end: AtomicU64,
-    /// When memory was last given back because the queue was empty, in seconds since the Epoch.
-    pub shrunk_at: AtomicI64,
+    /// How many messages may stand in the lane, 0 while it is closed: see [`super::lane`].
+    pub lane_room: AtomicU32,
+    _pad: [AtomicU32; 17],
 
     // A cache line.
     /// The queue's lock: see [`crate::lock`].
@@ -105,7 +111,10 @@ pub(crate) struct Header {
     pub live_units: AtomicU32,
     /// Units freed since free space was last joined.
     pub freed_units: AtomicU32,
-    _pad: AtomicU64,
+    /// Counts messages taken out of the lane. Its store commits a receipt.
+    pub posts_taken: AtomicU32,
+    /// What [`Posting::posted`] was when a receiver looked last.
+    pub posts_seen: AtomicU32,
 
     // A cache line, with the smallest blocks of the list that begins in it.
     /// Counts messages put in: what a receiver that spins looks at.
@@ -129,6 +138,53 @@ pub(crate) struct Header {
     /// Where the chunks of envelopes are in the file, 0 for nowhere yet.
     pub envelope_chunks: [AtomicU64; ENVELOPE_CHUNKS],
     pub heap_chunks: [HeapChunk; HEAP_CHUNKS],
+    /// When memory was last given back because the queue was empty, in seconds since the Epoch.
+    pub shrunk_at: AtomicI64,
+
+    pub lane: Lane,
+}
+
+/// Small messages on their way from one processor to another: see [`super::lane`]. What senders write and what receivers
+/// write lie apart, and two cache lines apart, since processors fetch them by twos.
+#[repr(C)]
+pub(crate) struct Lane {
+    pub posting: Posting,
+    pub taking: Taking,
+    pub posts: [Post; POSTS],
+}
+
+/// The senders' side, under a lock of its own.
+#[repr(C, align(128))]
+pub(crate) struct Posting {
+    /// The lock: see [`crate::lock`].
+    pub lock: AtomicU32,
+    /// Counts messages posted. Its store commits a sending.
+    pub posted: AtomicU32,
+    /// What [`Taking::taken`] was when a sender looked last.
+    pub taken_seen: AtomicU32,
+}
+
+/// What the receivers' side, which is under the queue's lock, lets the senders know.
+#[repr(C, align(128))]
+pub(crate) struct Taking {
+    /// What [`Header::posts_taken`] was a while ago: it is said only now and then, since each time the senders' processor has to
+    /// fetch it.
+    pub taken: AtomicU32,
+    /// While the first message in the lane is moved to the order: its place in the sequence of arrivals there. Else 0.
+    pub moving: AtomicU64,
+    /// And what `posts_taken` is then.
+    pub moving_past: AtomicU32,
+}
+
+/// A message in the lane.
+#[repr(C, align(128))]
+pub(crate) struct Post {
+    pub kind: AtomicI64,
+    pub sender: AtomicU64,
+    pub sent_at: AtomicI64,
+    pub len: AtomicU32,
+    _pad: AtomicU32,
+    pub bytes: [AtomicU64; POST_BYTES / 8],
 }
 
 /// Both ends of a list of waiters; each is an index + 1, or 0.
@@ -241,13 +297,16 @@ pub(crate) struct Tally {
     pub received_at: AtomicI64,
     pub sender: AtomicU64,
     pub receiver: AtomicU64,
-    _pad: AtomicU64,
+    /// Not 0 while there may be messages in the lane, which are not counted here.
+    pub lane: AtomicU64,
 }
 
 const _: () = {
     assert!(size_of::<Header>() == 4096);
-    assert!(core::mem::offset_of!(Header, lock) == 64);
-    assert!(core::mem::offset_of!(Header, arrivals) == 128);
+    assert!(core::mem::offset_of!(Header, lock) == 128);
+    assert!(core::mem::offset_of!(Header, arrivals) == 192);
+    assert!(size_of::<Post>() == 128);
+    assert!(POSTS.is_power_of_two());
     assert!(size_of::<Waiter>() == 64);
     assert!(size_of::<Envelope>() == 64);
     assert!(size_of::<OrderEntry>() == 16);
@@ -295,9 +354,13 @@ mod tests {
     #[test]
     fn the_documented_offsets_are_true() {
         documented!(Header under "Header of a queue": magic id removed order_at order_capacity envelope_high dirty
-            envelope_backed waiter_high waiter_backed end shrunk_at lock free_envelope receivers senders next_sequence
+            envelope_backed waiter_high waiter_backed end lock free_envelope receivers senders next_sequence
             order_head order_tail order_live granted live_units freed_units arrivals departures taking taker taken_at
-            free_blocks next_ticket free_waiter held envelope_chunks heap_chunks);
+            free_blocks next_ticket free_waiter held envelope_chunks heap_chunks lane_room shrunk_at lane posts_taken posts_seen);
+        documented!(Lane under "Lane": posting taking posts);
+        documented!(Posting under "Posting": lock posted taken_seen);
+        documented!(Taking under "Taking": taken moving moving_past);
+        documented!(Post under "Post": kind sender sent_at len bytes);
         documented!(HeapChunk under "HeapChunk": at filled backed);
         documented!(Waiter under "Waiter": state owner ticket mode grant kind size prev next caller);
         documented!(Envelope under "Envelope": state kind position units len sender sent_at next prev holder);

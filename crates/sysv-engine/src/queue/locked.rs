@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::contents::Contents;
 use super::ground::Ground;
+use super::lane;
 use super::layout::FREE;
 use super::waiters::Wakes;
 use super::window::Mapped;
@@ -51,14 +52,38 @@ impl<'c, 'm> LockedQueue<'c, 'm> {
         }
     }
 
-    /// What the lock guards, made whole first if its last owner died holding it.
+    /// What the lock guards, made whole first if its last owner died holding it. The lane is closed.
     ///
     /// # Errors
     /// `EIDRM` if the queue has been removed; `ENOMEM` if there is no memory to make it whole with.
     #[inline(always)]
     pub(super) fn contents(&self) -> Result<Contents<'c, Mapped<'m>>> {
+        let contents = self.contents_and_lane()?;
+        if contents.uses_lane() {
+            self.close_lane(contents)?;
+        }
+        Ok(contents)
+    }
+
+    /// As [`contents`](LockedQueue::contents), but there may be more messages in the lane.
+    #[inline(always)]
+    pub(super) fn contents_and_lane(&self) -> Result<Contents<'c, Mapped<'m>>> {
         self.make_whole()?;
         Ok(Contents::held(self.mapped))
+    }
+
+    #[inline(never)]
+    fn close_lane(&self, contents: Contents<'_, Mapped<'_>>) -> Result<()> {
+        lane::shut(self.mapped.member, contents.header());
+        contents.move_posts()
+    }
+
+    /// Opens the lane, where another processor can use it.
+    #[inline(always)]
+    pub(super) fn open_lane(&self, contents: Contents<'_, Mapped<'_>>) {
+        if self.mapped.member.spins() {
+            contents.open_lane();
+        }
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::contents::{Contents, raise};
 use super::ground::Ground;
 use super::heap::Block;
+use super::lane::POSTED;
 use super::layout::{Envelope, FIRST_CHUNK, FREE, GRANTED, HELD, LOOK, WAITERS, chunk_extent, in_chunks};
 use crate::errno::{Errno, Result};
 use crate::lock::Tag;
@@ -23,6 +24,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     pub(crate) fn rebuild(self, alive: &dyn Fn(Tag) -> bool) -> Result<()> {
         let header = self.header();
         header.dirty.store(1, Relaxed);
+        self.finish_moving();
         self.rebuild_waiters(alive)?;
         self.rebuild_envelopes(alive);
         self.join_free_space()?;
@@ -185,7 +187,11 @@ impl<'g, G: Ground> Contents<'g, G> {
         let header = self.header();
         let tally = self.tally();
         let taking = header.taking.load(Relaxed);
-        let (mut taken, mut last) = (taking != 0, None::<(u64, u64, i64)>);
+        let taken_in_lane = header.posts_taken.load(Relaxed);
+        let (mut taken, mut last) = (
+            taking != 0 && taking != POSTED | u64::from(taken_in_lane),
+            None::<(u64, u64, i64)>,
+        );
         self.for_each_in_use(&mut |_, envelope| {
             let state = envelope.state.load(Relaxed);
             let sequence = state & !HELD;
@@ -198,6 +204,9 @@ impl<'g, G: Ground> Contents<'g, G> {
         if taken {
             tally.receiver.store(header.taker.load(Relaxed), Relaxed);
             raise(&tally.received_at, header.taken_at.load(Relaxed));
+        } else if taking & POSTED != 0 {
+            // Another may take that message, or move it.
+            header.taking.store(0, Relaxed);
         }
         if let Some((sequence, sender, sent_at)) = last {
             let next = header.next_sequence.load(Relaxed);

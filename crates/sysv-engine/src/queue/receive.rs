@@ -2,11 +2,12 @@
 
 #![allow(unsafe_code)]
 
-use core::sync::atomic::Ordering::Acquire;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::contents::{Contents, Message, Party};
 use super::deadline::Deadline;
-use super::layout::TOO_BIG;
+use super::lane::{self, Beside};
+use super::layout::{Post, TOO_BIG};
 use super::locked::LockedQueue;
 use super::selection::Selection;
 use super::wait::Waiting;
@@ -39,6 +40,17 @@ pub(super) trait Receipt {
         by: Party,
         counted: Option<u32>,
     ) -> Result<Self::Done>;
+
+    /// Whether it can be received in the lane: else what is there is moved to the order first.
+    const IN_LANE: bool = false;
+
+    /// Receives one that stands in the lane, if it can be there.
+    ///
+    /// # Errors
+    /// As [`receive`](Receipt::receive).
+    fn receive_post(&self, _: Contents<'_, Mapped<'_>>, _: &Post, _: Party) -> Option<Result<Self::Done>> {
+        None
+    }
 }
 
 /// Where the message goes, and how much of it.
@@ -56,15 +68,28 @@ impl Buffer {
     /// `E2BIG`, `EFAULT`.
     #[inline(always)]
     fn fill(&self, message: &Message<'_>) -> Result<usize> {
-        if message.len > self.limit() {
+        // SAFETY: `message` vouches for its bytes.
+        unsafe { self.copy(message.kind, message.bytes, message.len) }
+    }
+
+    /// Copies a type and so many bytes to the program; returns how many bytes.
+    ///
+    /// # Safety
+    /// They are there.
+    ///
+    /// # Errors
+    /// `E2BIG`, `EFAULT`.
+    #[inline(always)]
+    unsafe fn copy(&self, kind: i64, bytes: *const u8, len: usize) -> Result<usize> {
+        if len > self.limit() {
             return Err(Errno::E2BIG);
         }
-        let len = message.len.min(self.size);
+        let len = len.min(self.size);
         let text = self.address.wrapping_add(size_of::<i64>());
-        // SAFETY: `message` vouches for its bytes; the buffer is the caller's to overwrite, as `msgrcv` requires.
+        // SAFETY: the caller vouches for the bytes; the buffer is the program's to overwrite, as `msgrcv` requires.
         unsafe {
-            usercopy::copy_out(text, message.bytes, len)?;
-            usercopy::copy_out(self.address, (&raw const message.kind).cast(), size_of::<i64>())?;
+            usercopy::copy_out(text, bytes, len)?;
+            usercopy::copy_out(self.address, (&raw const kind).cast(), size_of::<i64>())?;
         }
         Ok(len)
     }
@@ -89,6 +114,16 @@ impl Receipt for Buffer {
         let len = self.fill(message)?;
         contents.take(message, by, counted);
         Ok(len)
+    }
+
+    const IN_LANE: bool = true;
+
+    #[inline(always)]
+    fn receive_post(&self, contents: Contents<'_, Mapped<'_>>, post: &Post, by: Party) -> Option<Result<usize>> {
+        let (bytes, len) = lane::text(post)?;
+        // SAFETY: the lane has them.
+        let copied = unsafe { self.copy(post.kind.load(Relaxed), bytes, len) };
+        Some(copied.inspect(|_| contents.take_post(post, by)))
     }
 }
 
@@ -177,24 +212,58 @@ pub(super) fn receive<R: Receipt>(
         place: Mapped::place(member, number, slot, id)?,
         id,
     };
+    let mut watched = None;
+    let waiting = loop {
+        let arrivals = match receive_at_once(&mapped, selection, receipt) {
+            Err((Errno::ENOMSG, arrivals)) if flags & IPC_NOWAIT == 0 => arrivals,
+            done => return done.map_err(|(errno, _)| errno),
+        };
+        if let Some(waiting) = watched {
+            break waiting;
+        }
+        let mut waiting = Waiting::new(&mapped, Some(selection), receipt.limit(), deadline);
+        // What has come in the lane is taken from there.
+        if !waiting.watch(arrivals) || !R::IN_LANE {
+            break waiting;
+        }
+        watched = Some(waiting);
+    };
+    receive_patiently(waiting, &may_receive, selection, receipt)
+}
+
+/// Receives a message that is there. Where there is none, says how many had come until then.
+#[inline(always)]
+fn receive_at_once<R: Receipt>(
+    mapped: &Mapped<'_>,
+    selection: Selection,
+    receipt: &R,
+) -> core::result::Result<R::Done, (Errno, u32)> {
     let mut wakes = Wakes::default();
     // Before the lock is taken, which others wait for.
-    let by = party(member);
+    let by = party(mapped.member);
     mapped.fetch_ahead();
-    let arrivals = {
-        let queue = LockedQueue::lock(&mapped);
-        let contents = queue.contents()?;
-        match take(&queue, contents, selection, receipt, by, None, &mut wakes) {
-            Err(Errno::ENOMSG) if flags & IPC_NOWAIT == 0 => contents.arrivals(),
-            done => {
-                queue.end(&mut wakes);
-                return done;
-            }
-        }
+    let queue = LockedQueue::lock(mapped);
+    let contents = match R::IN_LANE {
+        true => queue.contents_and_lane(),
+        false => queue.contents(),
     };
-    let mut waiting = Waiting::new(&mapped, Some(selection), receipt.limit(), deadline);
-    waiting.watch(arrivals);
-    receive_patiently(waiting, &may_receive, selection, receipt)
+    let contents = contents.map_err(|errno| (errno, 0))?;
+    if R::IN_LANE && contents.uses_lane() {
+        match contents.look_beside_lane(selection) {
+            Beside::Order => {}
+            Beside::Lane(post) => {
+                if let Some(done) = receipt.receive_post(contents, post, by) {
+                    return done.map_err(|errno| (errno, 0));
+                }
+                queue.contents().map_err(|errno| (errno, 0))?;
+            }
+            Beside::Both => drop(queue.contents().map_err(|errno| (errno, 0))?),
+        }
+    }
+    let attempt = take(&queue, contents, selection, receipt, by, None, &mut wakes);
+    let arrivals = contents.arrivals();
+    queue.end(&mut wakes);
+    attempt.map_err(|errno| (errno, arrivals))
 }
 
 /// Waits for a message.
@@ -227,6 +296,9 @@ fn receive_patiently<R: Receipt>(
             Err(Errno::ENOMSG) if waiting.goes_on() => waiting.wait(queue, contents),
             result => {
                 waiting.end(contents);
+                if result.is_ok() {
+                    queue.open_lane(contents);
+                }
                 queue.end(&mut wakes);
                 return match result {
                     Err(Errno::ENOMSG) if waiting.interrupted => Err(Errno::EINTR),
@@ -291,8 +363,12 @@ fn take<R: Receipt>(
         None if contents.has_grants() => find_of_the_dead(queue, contents, selection, record)?,
         None => return Err(Errno::ENOMSG),
     };
+    let foreign = message.envelope.sender.load(Relaxed) != by.identity;
     let done = receipt.receive(contents, &message, by, Some(at))?;
     contents.invite_senders(wakes);
+    if foreign {
+        queue.open_lane(contents);
+    }
     Ok(done)
 }
 

@@ -55,6 +55,12 @@ impl Selection {
         }
     }
 
+    /// Whether the first message that is admitted is the one, whatever comes after it.
+    #[inline(always)]
+    pub(crate) fn is_of_the_first(self) -> bool {
+        !matches!(self, Selection::AtMost(_) | Selection::Position(_))
+    }
+
     /// As two words of a waiter record.
     pub(crate) fn words(self) -> (u32, i64) {
         match self {

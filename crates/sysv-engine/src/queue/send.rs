@@ -4,6 +4,7 @@
 
 use super::contents::{Contents, Party};
 use super::deadline::Deadline;
+use super::lane;
 use super::locked::LockedQueue;
 use super::receive::party;
 use super::wait::Waiting;
@@ -107,9 +108,21 @@ fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32, deadline: 
     let mut wakes = Wakes::default();
     // Before the lock is taken, which others wait for.
     let from = party(member);
+    let post = || lane::post(&mapped, kind, text.len, from, |to| text.write(to));
+    if let Some(done) = post() {
+        return done;
+    }
     mapped.fetch_ahead();
     let departures = {
-        let queue = LockedQueue::lock(&mapped);
+        let mut queue = LockedQueue::lock(&mapped);
+        if lane::takes(&mapped, text.len) {
+            // It has been opened while this call waited for the lock.
+            drop(queue);
+            if let Some(done) = post() {
+                return done;
+            }
+            queue = LockedQueue::lock(&mapped);
+        }
         let contents = queue.contents()?;
         match put(contents, from, kind, text, &mut wakes) {
             Err(Errno::EAGAIN) if flags & IPC_NOWAIT == 0 => contents.departures(),
@@ -121,7 +134,11 @@ fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32, deadline: 
     };
     text.probe()?;
     let mut waiting = Waiting::new(&mapped, None, text.len, deadline);
-    waiting.watch(departures);
+    if waiting.watch(departures)
+        && let Some(done) = post()
+    {
+        return done;
+    }
     send_patiently(waiting, &may_send, kind, text)
 }
 

@@ -11,6 +11,7 @@ use core::time::Duration;
 use super::contents::Contents;
 use super::deadline::Deadline;
 use super::ground::Ground;
+use super::lane;
 use super::layout::WAITING;
 use super::locked::LockedQueue;
 use super::selection::Selection;
@@ -57,24 +58,27 @@ impl<'c, 'm> Waiting<'c, 'm> {
         !self.interrupted && !self.deadline.is_over()
     }
 
-    /// Watches the counter of what it waits for, which was `seen` with the lock held, for as long as that is worth it.
+    /// Watches the counter of what it waits for, which was `seen` with the lock held, for as long as that is worth it; whether
+    /// it has changed.
     #[cold]
-    pub(super) fn watch(&mut self, seen: u32) {
+    pub(super) fn watch(&mut self, seen: u32) -> bool {
         let mapped = self.mapped;
         if !mapped.member.spins() || !self.goes_on() {
-            return;
+            return false;
         }
         let header = &mapped.window().header;
-        let word = match self.selection {
-            Some(_) => &header.arrivals,
-            None => &header.departures,
+        let has_changed = || match self.selection {
+            Some(_) => header.arrivals.load(Relaxed) != seen || lane::is_used(header),
+            None => header.departures.load(Relaxed) != seen,
         };
-        let happened = || word.load(Relaxed) != seen || self.is_interrupted();
+        let happened = || has_changed() || self.is_interrupted();
         if mapped.place.patience.watch(happened) {
             mapped.place.ahead.share();
+            lane::fetch_first(header);
         }
         self.interrupted = self.is_interrupted();
         mapped.fetch_ahead();
+        !self.interrupted && has_changed()
     }
 
     /// Strikes the call's record.

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use super::ahead::{self, Ahead};
 use super::ground::{Ground, Piece};
 use super::layout::{
-    ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HEAP_CHUNKS, MAGIC, Tally, UNIT, WINDOW, Window,
+    ENVELOPE_CHUNKS, Envelope, FIRST_CHUNK, FIRST_ENVELOPES, HEAP_CHUNKS, Header, MAGIC, Tally, UNIT, WINDOW, Window,
     chunk_extent,
 };
 use super::{LockedQueues, USED};
@@ -276,7 +276,7 @@ impl<'m> Mapped<'m> {
     /// lock would have the one wait for the other.
     #[inline(always)]
     pub(super) fn fetch_ahead(&self) {
-        if self.place.ahead.is_shared() {
+        if self.place.ahead.is_shared() && self.window().header.lane_room.load(Relaxed) == 0 {
             self.fetch_all();
         }
     }
@@ -414,10 +414,11 @@ const PROT: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
 /// Puts another queue's header in the place of one that was removed.
 ///
-/// Threads that came too late may be about to take or give back the old lock, at the same address. So the change happens
-/// with the old lock held: nobody gives back a lock that is not the one he took.
+/// Threads that came too late may be about to take or give back an old lock, at the same address. So the change happens
+/// with both old locks held: nobody gives back a lock that is not the one he took.
 fn replace(member: &Member, private: &mut Private, place: &Place, old: &Window, new: usize) -> Result<()> {
     member.acquire(&old.header.lock);
+    member.acquire(&old.header.lane.posting.lock);
     place.drop_pieces(&mut private.orphans);
     let window = core::ptr::from_ref(old) as usize;
     // SAFETY: an old length of 0 duplicates a shared mapping to a new range.
@@ -431,19 +432,24 @@ fn replace(member: &Member, private: &mut Private, place: &Place, old: &Window, 
         let moved = unsafe { sys::mremap(new, WINDOW, WINDOW, flags, window) };
         if moved.is_ok() {
             // SAFETY: the old header, mapped above.
-            lock::release(unsafe { &(*(copy as *const Window)).header.lock });
+            release_both(unsafe { &(*(copy as *const Window)).header });
         }
         // SAFETY: nobody else knows the copy.
         unsafe { unmap(copy, PAGE_SIZE) };
         moved
     });
     if moved.is_err() {
-        lock::release(&old.header.lock);
+        release_both(&old.header);
         // SAFETY: nobody else knows the new mapping.
         unsafe { unmap(new, WINDOW) };
         return Err(Errno::ENOMEM);
     }
     Ok(())
+}
+
+fn release_both(header: &Header) {
+    lock::release(&header.lane.posting.lock);
+    lock::release(&header.lock);
 }
 
 impl Ground for Mapped<'_> {

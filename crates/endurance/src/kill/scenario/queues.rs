@@ -87,6 +87,24 @@ fn finds_nothing(a: &mut Actor<'_>) -> Result<()> {
     }
 }
 
+/// One with a message of the survivor's, whose receipt opens the lane.
+fn one(engine: &Engine, board: &Board) -> Result<()> {
+    empty(engine, board)?;
+    send(engine, queue(board), 1, 10, 0)
+}
+
+/// The victim has received it.
+fn opens(a: &mut Actor<'_>) -> Result<()> {
+    a.receive(0, 0)
+}
+
+/// And has posted two messages since.
+fn posts_two(a: &mut Actor<'_>) -> Result<()> {
+    opens(a)?;
+    a.send(2, 20)?;
+    a.send(3, 30)
+}
+
 impl Actor<'_> {
     fn send(&mut self, kind: i64, len: usize) -> Result<()> {
         let id = queue(self.stage.board);
@@ -103,6 +121,13 @@ const WITH_QUEUE: Scenario = Scenario {
     prepare: three,
     // It has used the queue before.
     ready: asks,
+    ..ORDINARY
+};
+
+/// The lane is open, with two messages.
+const WITH_LANE: Scenario = Scenario {
+    prepare: one,
+    ready: posts_two,
     ..ORDINARY
 };
 
@@ -231,6 +256,38 @@ pub(super) const ALL: &[Scenario] = &[
         },
         keeps: true,
         ..WAITING
+    },
+    Scenario {
+        name: "msgsnd-posting",
+        ready: opens,
+        act: |a| a.send(9, 60),
+        ..WITH_LANE
+    },
+    Scenario {
+        name: "msgsnd-past-posts",
+        act: |a| a.send(9, 500),
+        ..WITH_LANE
+    },
+    Scenario {
+        name: "msgrcv-posted",
+        act: |a| a.receive(0, 0),
+        ..WITH_LANE
+    },
+    Scenario {
+        name: "msgrcv-among-posts",
+        act: |a| a.receive(-3, 0),
+        ..WITH_LANE
+    },
+    Scenario {
+        name: "msg-stat-posts",
+        act: asks,
+        keeps: true,
+        ..WITH_LANE
+    },
+    Scenario {
+        name: "msg-rmid-posts",
+        act: rmid,
+        ..WITH_LANE
     },
     Scenario {
         name: "msgrcv",
@@ -418,6 +475,9 @@ pub(super) const ALL: &[Scenario] = &[
         ..WITH_QUEUE
     },
     recovery("recovery-of-queue-send", "msgsnd", three, asks),
+    recovery("recovery-of-queue-posting", "msgsnd-posting", one, asks),
+    recovery("recovery-of-queue-taking-posts", "msgrcv-posted", one, asks),
+    recovery("recovery-of-queue-moving-posts", "msg-stat-posts", one, asks),
     recovery("recovery-of-queue-growing", "msgsnd-growing", filled, asks),
     recovery("recovery-of-queue-receive", "msgrcv-in-the-middle", holey, asks),
     Scenario {
