@@ -63,7 +63,7 @@ pub(crate) use deadline::Deadline;
 pub(crate) use get::msgget;
 pub use in_place::InPlace;
 pub(crate) use in_place::receive_in_place;
-pub(crate) use layout::{PLACES, Tally};
+pub(crate) use layout::{FACTS, PLACES, Tally};
 pub(crate) use receive::msgrcv;
 pub use report::{MessageReport, QueueReport, WaiterReport, Wants};
 pub(crate) use report::{messages, queues, waiters};

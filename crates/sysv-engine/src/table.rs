@@ -9,7 +9,7 @@
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64};
 
-use crate::queue::Tally;
+use crate::queue::{self, Tally};
 
 /// The table's first eight bytes.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SYSVIPC\0");
@@ -357,6 +357,11 @@ pub(crate) const FINGERPRINT: u64 = {
         size_of::<SetHead>(),
         size_of::<Semaphore>(),
         size_of::<QueueSlot>(),
+        queue::FACTS[0],
+        queue::FACTS[1],
+        queue::FACTS[2],
+        queue::FACTS[3],
+        queue::FACTS[4],
         BUCKETS,
     ];
     // FNV-1a over the facts' words.

@@ -30,6 +30,15 @@ pub(crate) const PLACES: ((usize, usize), (usize, usize), usize) = (
     WINDOW,
 );
 
+/// Of a queue's file, what two builds must agree about.
+pub(crate) const FACTS: [usize; 5] = [
+    WINDOW,
+    core::mem::offset_of!(Header, lock),
+    core::mem::offset_of!(Header, heap_chunks),
+    core::mem::offset_of!(Header, lane),
+    size_of::<Lane>(),
+];
+
 /// The heap's granule, in bytes: blocks are whole units.
 pub(crate) const UNIT: usize = 64;
 /// Units of the heap's first chunk; each following chunk ends at twice its predecessor's end.
