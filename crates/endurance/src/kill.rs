@@ -15,6 +15,7 @@ use crate::board::Board;
 use crate::process::Process;
 use crate::random::Random;
 use scenario::{Died, Scenario, all};
+pub(crate) use scenario::{SUCCESSOR, succeed};
 use survey::{Point, Survey};
 use trial::Trial;
 

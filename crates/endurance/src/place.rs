@@ -18,6 +18,11 @@ impl Place {
         }
     }
 
+    /// One that another process has made. It is removed when this is dropped.
+    pub(crate) fn of_another(path: &Path) -> Place {
+        Place { path: path.to_owned() }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

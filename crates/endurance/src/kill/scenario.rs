@@ -7,6 +7,8 @@ mod segments;
 mod semaphores;
 
 use std::ffi::CString;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -35,6 +37,7 @@ pub(crate) struct Stage {
 /// The process that will be killed.
 pub(crate) struct Actor<'s> {
     stage: &'s Stage,
+    name: &'static str,
     engine: Option<Engine>,
     at: Vec<usize>,
 }
@@ -152,6 +155,7 @@ impl<'s> Actor<'s> {
     pub(crate) fn new(stage: &'s Stage, scenario: &Scenario) -> Actor<'s> {
         let mut actor = Actor {
             stage,
+            name: scenario.name,
             engine: None,
             at: Vec::new(),
         };
@@ -226,6 +230,18 @@ impl<'s> Actor<'s> {
         Ok(())
     }
 
+    /// Goes on as another program, which has joined anew when it is ready.
+    fn execute(&self) -> sysv_engine::Result<()> {
+        let stage = self.stage;
+        let error = Command::new("/proc/self/exe")
+            .arg(SUCCESSOR)
+            .arg(self.name)
+            .arg(stage.place.path())
+            .args(stage.board.ids.iter().map(|id| id.load(SeqCst).to_string()))
+            .exec();
+        panic!("the harness cannot be executed: {error}");
+    }
+
     fn fork(&mut self) {
         // SAFETY: the traced process has one thread.
         if unsafe { libc::fork() } == 0 {
@@ -242,6 +258,37 @@ fn give_up(what: &str, errno: sysv_engine::Errno) -> ! {
     eprintln!("{what}: {errno:?}");
     // SAFETY: nothing of the process is needed any more.
     unsafe { libc::_exit(1) }
+}
+
+/// The command of a process that [executes](Actor::execute) this program in the midst of a trial.
+pub(crate) const SUCCESSOR: &str = "successor";
+
+/// What it does then: the operation of a scenario, in the namespace in a directory, with the identifiers of its board.
+pub(crate) fn succeed(mut args: impl Iterator<Item = String>) -> Option<std::convert::Infallible> {
+    let (scenario, path) = (named(&args.next()?)?, args.next()?);
+    let board = Board::new();
+    for (id, arg) in board.ids.iter().zip(args) {
+        id.store(arg.parse().ok()?, SeqCst);
+    }
+    // Its destructor, which would remove the directory, never runs: the process is killed.
+    let place = Place::of_another(path.as_ref());
+    let stage = Stage {
+        directory: place.c_path(),
+        place,
+        board,
+        how: Join::Existing,
+    };
+    let ready = || {
+        let mut actor = Actor {
+            stage: &stage,
+            name: scenario.name,
+            engine: None,
+            at: Vec::new(),
+        };
+        actor.join();
+        actor
+    };
+    super::trace::be_traced(ready, |actor| actor.act(scenario))
 }
 
 /// Every operation of the engine.

@@ -43,17 +43,7 @@ impl Tracee {
                 if let Some(uid) = user {
                     become_user(uid);
                 }
-                let made = ready();
-                // SAFETY: no memory is involved.
-                unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
-                stop_here();
-                let made = act(made);
-                stop_here();
-                // Never run destructors: the process is killed here at the latest.
-                std::mem::forget(made);
-                loop {
-                    std::thread::park();
-                }
+                be_traced(ready, act)
             }
             pid if pid > 0 => {
                 let mut tracee = Tracee::adopted(pid);
@@ -202,6 +192,21 @@ impl Tracee {
 impl Drop for Tracee {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Makes ready, stops, does what its tracer wants to see, stops, and waits to be killed.
+pub(super) fn be_traced<T>(ready: impl FnOnce() -> T, act: impl FnOnce(T) -> T) -> ! {
+    let made = ready();
+    // SAFETY: no memory is involved.
+    unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
+    stop_here();
+    let made = act(made);
+    stop_here();
+    // Never run destructors: the process is killed here at the latest.
+    std::mem::forget(made);
+    loop {
+        std::thread::park();
     }
 }
 

@@ -107,6 +107,12 @@ fn waits_for_one_with_undo(engine: &Engine, board: &Board) -> Result<()> {
     engine.semop(set(board), &[undo(1, -1)], None)
 }
 
+/// The program that the process executes finds what it owes for this one.
+fn owes_and_executes(a: &mut Actor<'_>) -> Result<()> {
+    a.semop(&[undo(0, -1), undo(1, 3), undo(2, -1)])?;
+    a.execute()
+}
+
 fn waits_for_several(engine: &Engine, board: &Board) -> Result<()> {
     engine.semop(set(board), &[plain(0, -1), undo(1, -2), plain(2, 1)], None)
 }
@@ -252,6 +258,22 @@ pub(super) const ALL: &[Scenario] = &[
         prepare: large,
         ready: |a| a.semop(&SEVERAL_WITH_UNDO),
         act: |a| a.semop(&[undo(0, -2), undo(1, 1), undo(2, -1)]),
+        keeps: true,
+        ..WITH_SET
+    },
+    Scenario {
+        name: "semop-undo-inherited",
+        prepare: owed,
+        ready: owes_and_executes,
+        act: |a| a.semop(&[undo(0, -1)]),
+        keeps: true,
+        ..WITH_SET
+    },
+    Scenario {
+        name: "semop-undo-inherited-large",
+        prepare: large_and_owed,
+        ready: owes_and_executes,
+        act: |a| a.semop(&[undo(0, -1), undo(3, -1)]),
         keeps: true,
         ..WITH_SET
     },
@@ -508,6 +530,7 @@ pub(super) const ALL: &[Scenario] = &[
     recovery("recovery-of-set-several", "semop-several-undo-again", large, all_values),
     recovery("recovery-of-set-all", "setall", owed, all_values),
     recovery("recovery-of-set-undo", "semop-undo", used, all_values),
+    recovery("recovery-of-set-inherited", "semop-undo-inherited", owed, all_values),
     recovery(
         "recovery-of-set-waiting",
         "semop-waiting-in-vain-many",
