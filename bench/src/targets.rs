@@ -120,10 +120,10 @@ const NOISE: &str =
     "the memory is the kernel's on both sides, and so are the instructions: what differs is the machine";
 const UNDER_LOCK: &str = "it happens under the set's lock, noted first so that whoever finds the owner dead can finish it; a single \
                           operation without undo is one compare-and-swap";
-const DISTANCE: &str =
-    "a cache line's way between the processors, several times for each message: lock, row, counts and bytes";
-const STREAM: &str = "sending and receiving exclude each other, and both together take an eighth of the kernel's time for a message even where \
-                      nobody waits; two fifths of both processors' time go into waiting for the lock";
+const DISTANCE: &str = "three cache lines' way from one processor to the other for each message: that there is one, and two of the message itself; a bare line \
+     there and back takes twice the target where processors are as far apart as in this run";
+const STREAM: &str = "a message's two cache lines and the word that there is one pass from one processor to the other, and receiving one takes \
+                      half as long as both calls take alone; with processors that are near each other the target is met";
 const IDLE: &str =
     "each waiter's first look, and the watcher's twenty-six a second, each of which asks whether the debtor lives";
 const SLEEP: &str = "both sleep and are woken by the kernel, which switches as often as for its own calls";

@@ -33,6 +33,7 @@ conformance::on_each_facility! {
     a_signal_without_a_handler_does_not_interrupt,
     a_killed_waiter_is_not_counted_and_takes_nothing,
     a_killed_waiter_in_front_does_not_hold_up_the_next,
+    a_killed_waiter_that_would_give_and_take_takes_nothing,
     a_waiter_gives_up_after_its_timeout,
     no_timeout_ends_early,
     large_requests_wait_and_are_served,
@@ -455,6 +456,27 @@ fn a_killed_waiter_in_front_does_not_hold_up_the_next(subject: &Subject) {
     set.add(0, 1).unwrap();
     assert_eq!(result(&mut next), Ok(()));
     assert_eq!(set.value(0), 0);
+}
+
+/// The differential test found it: what was done for a dead waiter is taken back where all of it was taking; the rest stayed done.
+fn a_killed_waiter_that_would_give_and_take_takes_nothing(subject: &Subject) {
+    let sets = Sets::of(subject);
+    let waits: [&[Sembuf]; 2] = [
+        &[sembuf(0, -1, 0), sembuf(0, 1, IPC_NOWAIT), sembuf(0, -3, 0)],
+        &[sembuf(0, -3, SEM_UNDO), sembuf(1, 1, 0)],
+    ];
+    for operations in waits {
+        let set = sets.set(2);
+        let mut dead = operating(&set, operations);
+        set.await_waiting(0, (1, 0));
+        let mut next = operating(&set, &[sembuf(0, -2, 0)]);
+        set.await_waiting(0, (2, 0));
+        dead.kill();
+        set.add(0, 3).unwrap();
+        assert_eq!(result(&mut next), Ok(()));
+        set.add_with(0, -1, IPC_NOWAIT).unwrap();
+        assert_eq!((set.value(0), set.value(1)), (0, 0));
+    }
 }
 
 fn a_waiter_gives_up_after_its_timeout(subject: &Subject) {

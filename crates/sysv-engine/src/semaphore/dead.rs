@@ -49,8 +49,9 @@ impl LockedSet<'_> {
         }
     }
 
-    /// Whether a served waiter's operations only took: what they gave may have been taken by others since.
-    fn can_be_taken_back(&self, index: usize) -> bool {
+    /// Whether a served waiter's operations only took: what they gave may have been taken by others since. Those of others are done
+    /// for the living only.
+    pub(super) fn can_be_taken_back(&self, index: usize) -> bool {
         self.records().is_ok_and(|records| {
             Operations::Kept(records, index)
                 .iter()

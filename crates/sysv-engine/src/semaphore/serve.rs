@@ -286,6 +286,10 @@ impl LockedSet<'_> {
         if !matches!(cell.state.load(Acquire), WAITING | NOTIFIED) || !self.may_serve() {
             return false;
         }
+        if !self.can_be_taken_back(index) && !self.is_alive(tag) {
+            self.dismiss(index);
+            return false;
+        }
         let operations = Operations::Kept(records, index);
         let party = Party {
             tag,
