@@ -191,7 +191,8 @@ impl<'t, S: Slot> Registry<'t, S> {
             return Err(Errno::EINVAL);
         }
         let (number, slot) = self.slot_of_index(id)?;
-        if !self.bit(self.used, number) {
+        // The bit is derived: while somebody makes the registry whole it says nothing. Beyond what has been used nothing is touched.
+        if !self.bit(self.used, number) && !self.has_been_used(number) {
             return Err(Errno::EINVAL);
         }
         let state = slot.head().state();
@@ -200,6 +201,12 @@ impl<'t, S: Slot> Registry<'t, S> {
         } else {
             Err(Errno::EINVAL)
         }
+    }
+
+    #[cold]
+    fn has_been_used(&self, number: usize) -> bool {
+        let header = self.header;
+        number < header.high.load(Relaxed).min(header.backed.load(Relaxed)) as usize
     }
 
     /// The object with this identifier.
