@@ -75,5 +75,5 @@ fn the_dynamic_linker_has_little_to_do() {
     assert!(by_name <= 16, "{relocations}");
     assert!(all <= 400, "{relocations}");
     let size = std::fs::metadata(LIBRARY).expect("it is there").len();
-    assert!(size <= 460_000, "{size} bytes");
+    assert!(size <= 465_000, "{size} bytes");
 }
