@@ -40,7 +40,7 @@ pub struct Layout {
     pub registries: [RegistryPlaces; 3],
     /// The lock of the first semaphore set in the table, and the distance to the next.
     pub set_locks: (usize, usize),
-    /// The lock in a queue's file; in a set's it is the first word.
+    /// The locks in a queue's file, its own and that of its lane's senders; in a set's it is the first word.
     pub queue_locks: [usize; 2],
 }
 

@@ -191,8 +191,7 @@ impl<'t, S: Slot> Registry<'t, S> {
             return Err(Errno::EINVAL);
         }
         let (number, slot) = self.slot_of_index(id)?;
-        // The bit is derived: while somebody makes the registry whole it says nothing. Beyond what has been used nothing is touched.
-        if !self.bit(self.used, number) && !self.has_been_used(number) {
+        if !self.bit(self.used, number) {
             return Err(Errno::EINVAL);
         }
         let state = slot.head().state();
@@ -201,12 +200,6 @@ impl<'t, S: Slot> Registry<'t, S> {
         } else {
             Err(Errno::EINVAL)
         }
-    }
-
-    #[cold]
-    fn has_been_used(&self, number: usize) -> bool {
-        let header = self.header;
-        number < header.high.load(Relaxed).min(header.backed.load(Relaxed)) as usize
     }
 
     /// The object with this identifier.
@@ -356,9 +349,18 @@ impl<'t, S: Slot> Registry<'t, S> {
         }
     }
 
-    /// Empties everything derived, before recovery fills it again.
+    /// Empties everything derived, before recovery fills it again. But for the bits of slots that have been used: by these others
+    /// find their objects meanwhile, without the lock.
     pub(crate) fn clear_derived(&self) {
-        for word in self.used.iter().chain(self.doomed) {
+        let high = self.header.high.load(Relaxed) as usize;
+        for (index, word) in self.used.iter().enumerate() {
+            let kept = match high.saturating_sub(index * 64) {
+                below @ 0..64 => (1 << below) - 1,
+                _ => u64::MAX,
+            };
+            word.store(word.load(Relaxed) & kept, Relaxed);
+        }
+        for word in self.doomed {
             word.store(0, Relaxed);
         }
         for bucket in self.buckets {

@@ -153,13 +153,17 @@ impl Stage {
 
 impl<'s> Actor<'s> {
     pub(crate) fn new(stage: &'s Stage, scenario: &Scenario) -> Actor<'s> {
+        Actor::ready(stage, scenario, scenario.ready)
+    }
+
+    fn ready(stage: &'s Stage, scenario: &Scenario, ready: fn(&mut Actor<'_>) -> sysv_engine::Result<()>) -> Actor<'s> {
         let mut actor = Actor {
             stage,
             name: scenario.name,
             engine: None,
             at: Vec::new(),
         };
-        if let Err(errno) = (scenario.ready)(&mut actor) {
+        if let Err(errno) = ready(&mut actor) {
             give_up(scenario.name, errno);
         }
         actor
@@ -278,17 +282,7 @@ pub(crate) fn succeed(mut args: impl Iterator<Item = String>) -> Option<std::con
         board,
         how: Join::Existing,
     };
-    let ready = || {
-        let mut actor = Actor {
-            stage: &stage,
-            name: scenario.name,
-            engine: None,
-            at: Vec::new(),
-        };
-        actor.join();
-        actor
-    };
-    super::trace::be_traced(ready, |actor| actor.act(scenario))
+    super::trace::be_traced(|| Actor::ready(&stage, scenario, join), |actor| actor.act(scenario))
 }
 
 /// Every operation of the engine.

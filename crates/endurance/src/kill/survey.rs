@@ -149,7 +149,7 @@ impl Point {
             image.watch(&self.pages);
             let mut changes = 0;
             while changes < self.changes {
-                // A change fewer than in the survey, as where a time is stored that is the same second still: this is the point.
+                // A change fewer than in the survey, as where the same millisecond is stored again: this is the point.
                 if victim.tracee.next_system_call().is_some() {
                     break;
                 }

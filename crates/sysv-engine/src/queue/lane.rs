@@ -18,7 +18,7 @@
 //! the queue has left when it is filled with posts of the full length, so that no post exceeds `msg_qbytes`.
 //!
 //! A sender that is killed has posted its message or has not. Of a receiver, or one who moves messages,
-//! [`Taking`](super::layout::Taking) says how far it came. `taken_seen` and `posted_seen` are what each side last saw of the other,
+//! [`Taking`](super::layout::Taking) says how far it came. `taken_seen` and `posts_seen` are what each side last saw of the other,
 //! so that it looks there only when it must.
 //!
 //! Lock order: the senders' lock is taken alone or under the queue's.
@@ -39,9 +39,9 @@ use crate::lock;
 use crate::member::Member;
 use crate::usercopy;
 
-/// In [`Header::lane_room`](super::layout::Header::lane_room).
+/// In [`Header::lane_room`].
 pub(super) const SHUT: u32 = 1 << 31;
-/// In [`Header::taking`](super::layout::Header::taking): a message in the lane, by its number there.
+/// In [`Header::taking`]: a message in the lane, by its number there.
 pub(super) const POSTED: u64 = HELD;
 
 const MOST: u32 = POSTS as u32;
@@ -66,32 +66,18 @@ pub(super) enum Beside<'g> {
     Both,
 }
 
-/// Posts a message of `len` bytes that `fill` writes; `None` if the lane does not take it.
-///
-/// # Errors
-/// `fill`'s; nothing is posted then.
-#[inline(always)]
-pub(super) fn post(
-    mapped: &Mapped<'_>,
-    kind: i64,
-    len: usize,
-    from: Party,
-    fill: impl FnOnce(*mut u8) -> Result<()>,
-) -> Option<Result<()>> {
-    match takes(mapped, len) {
-        true => post_there(mapped, kind, len, from, fill),
-        false => None,
-    }
-}
-
 /// Whether the lane is open for a message of this length.
 #[inline(always)]
 pub(super) fn takes(mapped: &Mapped<'_>, len: usize) -> bool {
     matches!(mapped.window().header.lane_room.load(Relaxed), 1..SHUT) && len <= POST_BYTES
 }
 
+/// Posts a message of `len` bytes that `fill` writes, if [`takes`] says that they can be; `None` if the lane does not take it.
+///
+/// # Errors
+/// `fill`'s; nothing is posted then.
 #[inline(never)]
-fn post_there(
+pub(super) fn post(
     mapped: &Mapped<'_>,
     kind: i64,
     len: usize,
@@ -223,12 +209,9 @@ impl<'g, G: Ground> Contents<'g, G> {
         let bytes = capacity.saturating_sub(tally.bytes.load(Relaxed)) / POST_BYTES as u64;
         let messages = capacity.saturating_sub(tally.messages.load(Relaxed));
         let room = bytes.min(messages).min(POSTS as u64) as u32;
-        header
-            .lane
-            .taking
-            .taken
-            .store(header.posts_taken.load(Relaxed), Relaxed);
         if room > open {
+            let taken = header.posts_taken.load(Relaxed);
+            header.lane.taking.taken.store(taken, Relaxed);
             // First said, then done: what is posted is looked for.
             tally.lane.store(1, Release);
             header.lane_room.store(room, Release);
@@ -247,9 +230,8 @@ impl<'g, G: Ground> Contents<'g, G> {
         for _ in 0..POSTS {
             let Some(post) = self.first_post() else { break };
             let after = header.posts_taken.load(Relaxed).wrapping_add(1);
-            let (kind, len) = (post.kind.load(Relaxed), post.len.load(Relaxed) as usize);
             // What nobody honest posts is nothing.
-            if kind > 0 && len <= POST_BYTES {
+            if let Some((kind, bytes, len)) = read(post) {
                 let from = Party {
                     identity: post.sender.load(Relaxed),
                     now: post.sent_at.load(Relaxed),
@@ -257,7 +239,7 @@ impl<'g, G: Ground> Contents<'g, G> {
                 taking.moving_past.store(after, Relaxed);
                 taking.moving.store(self.next_sequence(), Release);
                 // SAFETY: `put` made room for so many bytes.
-                let fill = |to| unsafe { usercopy::copy_in(to, post.bytes.as_ptr().addr(), len) };
+                let fill = |to| unsafe { usercopy::copy_in(to, bytes.addr(), len) };
                 if let Err(errno) = self.put(kind, len, from, fill, |_| true) {
                     taking.moving.store(0, Relaxed);
                     return Err(errno);
@@ -365,9 +347,10 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 }
 
-/// Where a posted message's bytes are, and how many; `None` if nobody honest posted it.
+/// A posted message's type, where its bytes are, and how many; `None` if nobody honest posted it. Read once: who lies may change
+/// them meanwhile.
 #[inline(always)]
-pub(super) fn text(post: &Post) -> Option<(*const u8, usize)> {
-    let len = post.len.load(Relaxed) as usize;
-    (len <= POST_BYTES && post.kind.load(Relaxed) > 0).then_some((post.bytes.as_ptr().cast(), len))
+pub(super) fn read(post: &Post) -> Option<(i64, *const u8, usize)> {
+    let (kind, len) = (post.kind.load(Relaxed), post.len.load(Relaxed) as usize);
+    (kind > 0 && len <= POST_BYTES).then_some((kind, post.bytes.as_ptr().cast(), len))
 }

@@ -120,9 +120,9 @@ impl Receipt for Buffer {
 
     #[inline(always)]
     fn receive_post(&self, contents: Contents<'_, Mapped<'_>>, post: &Post, by: Party) -> Option<Result<usize>> {
-        let (bytes, len) = lane::text(post)?;
+        let (kind, bytes, len) = lane::read(post)?;
         // SAFETY: the lane has them.
-        let copied = unsafe { self.copy(post.kind.load(Relaxed), bytes, len) };
+        let copied = unsafe { self.copy(kind, bytes, len) };
         Some(copied.inspect(|_| contents.take_post(post, by)))
     }
 }

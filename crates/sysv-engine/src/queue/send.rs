@@ -108,7 +108,10 @@ fn send(member: &Member, id: i32, kind: i64, text: &Text, flags: i32, deadline: 
     let mut wakes = Wakes::default();
     // Before the lock is taken, which others wait for.
     let from = party(member);
-    let post = || lane::post(&mapped, kind, text.len, from, |to| text.write(to));
+    let post = || match lane::takes(&mapped, text.len) {
+        true => lane::post(&mapped, kind, text.len, from, |to| text.write(to)),
+        false => None,
+    };
     if let Some(done) = post() {
         return done;
     }

@@ -181,11 +181,11 @@ impl Plain {
         match contents.look_beside_lane(selection) {
             Beside::Order => {}
             Beside::Lane(post) => {
-                let (bytes, len) = lane::text(post)?;
+                let (kind, bytes, len) = lane::read(post)?;
                 // SAFETY: the post has so many.
                 let text = unsafe { core::slice::from_raw_parts(bytes, len) }.to_vec();
                 contents.take_post(post, PARTY);
-                return Some((post.kind.load(Relaxed), text));
+                return Some((kind, text));
             }
             Beside::Both => self.close_lane().ok()?,
         }

@@ -17,7 +17,7 @@ impl<S: Mechanism> Locked<'_, S> {
         for (number, slot) in registry.slots[..high].iter().enumerate() {
             let state = slot.head().state();
             match state.phase {
-                Phase::Free => {}
+                Phase::Free => registry.mark_used(number, false),
                 Phase::Making | Phase::Dying => {
                     registry.mark_used(number, true);
                     self.finish_dying(number, slot, state);
