@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::fs;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -22,7 +23,30 @@ pub struct Run {
     command: Command,
     preload: Vec<OsString>,
     kernel_calls: bool,
-    user: Option<u32>,
+    user: Option<(u32, Reachable)>,
+}
+
+/// Copies of files that other users need, where they can reach them: they need not be able to enter the checkout.
+#[derive(Debug)]
+struct Reachable(Namespace);
+
+impl Reachable {
+    fn new() -> Reachable {
+        let place = Namespace::fresh();
+        fs::create_dir(place.directory()).expect("a directory for copies");
+        Reachable(place)
+    }
+
+    /// The copy of a file that has a path; the name of any other program.
+    fn copy(&self, file: &OsStr) -> OsString {
+        let file = Path::new(file);
+        let Some(name) = file.file_name().filter(|_| file.is_absolute()) else {
+            return file.into();
+        };
+        let copy = self.0.directory().join(name);
+        fs::copy(file, &copy).expect("a copy of the file");
+        copy.into()
+    }
 }
 
 /// What a program printed, and how it ended.
@@ -121,9 +145,23 @@ impl Run {
 
     /// A user and group to run as; needs root.
     #[must_use]
-    pub fn user(mut self, id: u32) -> Run {
-        self.user = Some(id);
-        self
+    pub fn user(self, id: u32) -> Run {
+        let files = Reachable::new();
+        let mut run = Run::of(files.copy(self.command.get_program()));
+        run.command.args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => run.command.env(name, value),
+                None => run.command.env_remove(name),
+            };
+        }
+        if let Some(directory) = self.command.get_current_dir() {
+            run.command.current_dir(directory);
+        }
+        run.preload = self.preload;
+        run.kernel_calls = self.kernel_calls;
+        run.user = Some((id, files));
+        run
     }
 
     /// Another library to preload, before ours.
@@ -144,11 +182,11 @@ impl Run {
     pub fn on_kernel(mut self) -> Outcome {
         self.set_preload(&[]);
         self.arrange();
-        finish(self.command)
+        finish(&mut self.command)
     }
 
     /// Runs it under the library, on a namespace.
-    pub fn on_library(self, namespace: &Namespace) -> Outcome {
+    pub fn on_library(mut self, namespace: &Namespace) -> Outcome {
         finish(self.library_command(namespace))
     }
 
@@ -163,11 +201,12 @@ impl Run {
     ///
     /// # Panics
     /// If it cannot be started.
-    pub fn start_on_library(self, namespace: &Namespace) -> Running {
-        Running(self.library_command(namespace).spawn().expect("the program starts"))
+    pub fn start_on_library(mut self, namespace: &Namespace) -> Running {
+        let child = self.library_command(namespace).spawn().expect("the program starts");
+        Running { child, _run: self }
     }
 
-    fn library_command(mut self, namespace: &Namespace) -> Command {
+    fn library_command(&mut self, namespace: &Namespace) -> &mut Command {
         self.set_preload(&[LIBRARY.into()]);
         self.command.env("SYSV_NAMESPACE", namespace.directory());
         self.without_kernel_calls()
@@ -182,7 +221,7 @@ impl Run {
     /// What comes between fork and exec: first the place, for which root's rights serve, then the user.
     fn arrange(&mut self) {
         isolation::arrange(&mut self.command);
-        let Some(user) = self.user else { return };
+        let Some((user, _)) = self.user else { return };
         let become_user = move || {
             // SAFETY: no group is read, and the rest are numbers.
             let done = unsafe {
@@ -198,17 +237,21 @@ impl Run {
         unsafe { self.command.pre_exec(become_user) };
     }
 
-    fn without_kernel_calls(mut self) -> Command {
+    fn without_kernel_calls(&mut self) -> &mut Command {
         self.arrange();
         if !self.kernel_calls {
             // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
             unsafe { self.command.pre_exec(seccomp::forbid_kernel_calls) };
         }
-        self.command
+        &mut self.command
     }
 
     fn set_preload(&mut self, ours: &[OsString]) {
-        let all: Vec<OsString> = self.preload.iter().chain(ours).cloned().collect();
+        let reachable = |library: &OsString| match &self.user {
+            Some((_, files)) => files.copy(library),
+            None => library.clone(),
+        };
+        let all: Vec<OsString> = self.preload.iter().chain(ours).map(reachable).collect();
         if !all.is_empty() {
             self.command.env("LD_PRELOAD", all.join(OsStr::new(":")));
         }
@@ -217,12 +260,16 @@ impl Run {
 
 /// A program that runs; killed if it is dropped.
 #[derive(Debug)]
-pub struct Running(std::process::Child);
+pub struct Running {
+    child: std::process::Child,
+    // Its files stay as long as it runs.
+    _run: Run,
+}
 
 impl Running {
     /// Its process id.
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
     /// Waits for a line of its output.
@@ -230,7 +277,7 @@ impl Running {
     /// # Panics
     /// If its output ends first.
     pub fn line(&mut self) -> String {
-        let stdout = self.0.stdout.as_mut().expect("its output is a pipe");
+        let stdout = self.child.stdout.as_mut().expect("its output is a pipe");
         let mut line = String::new();
         loop {
             let mut byte = [0];
@@ -248,19 +295,19 @@ impl Running {
 
     /// Kills it.
     pub fn kill(mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-fn finish(mut command: Command) -> Outcome {
+fn finish(command: &mut Command) -> Outcome {
     let mut child = command
         .process_group(0)
         .spawn()
