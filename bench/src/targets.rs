@@ -120,9 +120,9 @@ const NOISE: &str =
     "the memory is the kernel's on both sides, and so are the instructions: what differs is the machine";
 const UNDER_LOCK: &str = "it happens under the set's lock, noted first so that whoever finds the owner dead can finish it; a single \
                           operation without undo is one compare-and-swap";
-const DISTANCE: &str = "three cache lines' way from one processor to the other for each message: that there is one, and two of the message itself; a bare line \
+const DISTANCE: &str = "a message's two cache lines go from one processor to the other, from which they are taken away first; a bare line \
      there and back takes twice the target where processors are as far apart as in this run";
-const STREAM: &str = "a message's two cache lines and the word that there is one pass from one processor to the other, and receiving one takes \
+const STREAM: &str = "a message's two cache lines pass from one processor to the other, and receiving one takes \
                       half as long as both calls take alone; with processors that are near each other the target is met";
 const IDLE: &str =
     "each waiter's first look, and the watcher's twenty-six a second, each of which asks whether the debtor lives";

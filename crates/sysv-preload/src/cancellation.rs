@@ -9,32 +9,28 @@
 
 use core::ffi::c_int;
 
-use sysv_engine::{Errno, interruption, signals};
+use sysv_engine::{Errno, Result, interruption, signals};
 
 use crate::next::next;
-use crate::raw;
-use crate::trace::Returned;
 
 /// Makes a call in which the calling thread may be cancelled.
 #[inline]
-pub(crate) fn point<R: Returned>(call: impl Fn() -> R) -> R {
+pub(crate) fn point(call: impl Fn() -> Result<usize>) -> Result<usize> {
     loop {
         if interruption::begin() {
             act_upon_cancellation();
         }
-        let (handlers, errno) = (signals::handlers_run(), raw::errno());
-        let returned = call();
-        let ended_early = returned.value() == -1 && raw::errno() == Errno::EINTR;
-        if !ended_early || !interruption::begin() {
-            return returned;
+        let handlers = signals::handlers_run();
+        let result = call();
+        if result != Err(Errno::EINTR) || !interruption::begin() {
+            return result;
         }
         act_upon_cancellation();
         // The thread does not let itself be cancelled, or another was meant. From glibc 2.41 on its own signal tells the thread,
         // perhaps before we do.
         if signals::handlers_run() != handlers {
-            return returned;
+            return result;
         }
-        raw::set_errno(errno);
     }
 }
 

@@ -40,13 +40,12 @@ pub unsafe extern "C" fn msgget(key: libc::key_t, flags: c_int) -> c_int {
 pub unsafe extern "C" fn msgsnd(id: c_int, message: *const c_void, size: usize, flags: c_int) -> c_int {
     let arguments = [id as usize, message as usize, size, flags as usize, 0];
     let send = || {
-        let sent = joined::facility().and_then(|facility| {
-            // SAFETY: the caller's promise.
-            unsafe { facility.msgsnd(id, message as usize, size, flags) }
-        });
-        or_minus_one(sent.map(|()| 0))
+        let facility = joined::facility()?;
+        // SAFETY: the caller's promise.
+        unsafe { facility.msgsnd(id, message as usize, size, flags) }.map(|()| 0)
     };
-    cancellation_point(|| trace::call(Call::Msgsnd, arguments, send))
+    let sent = cancellation_point(|| trace::call(Call::Msgsnd, arguments, send));
+    or_minus_one(sent.map(|_| 0))
 }
 
 /// msgrcv(2).
@@ -57,19 +56,17 @@ pub unsafe extern "C" fn msgsnd(id: c_int, message: *const c_void, size: usize, 
 pub unsafe extern "C" fn msgrcv(id: c_int, message: *mut c_void, size: usize, kind: c_long, flags: c_int) -> isize {
     let arguments = [id as usize, message as usize, size, kind as usize, flags as usize];
     let receive = || {
-        let received = joined::facility().and_then(|facility| {
-            // SAFETY: the caller's promise.
-            unsafe { facility.msgrcv(id, message as usize, size, kind, flags) }
-        });
-        match received {
-            Ok(len) => len as isize,
-            Err(errno) => {
-                set_errno(errno);
-                -1
-            }
-        }
+        let facility = joined::facility()?;
+        // SAFETY: the caller's promise.
+        unsafe { facility.msgrcv(id, message as usize, size, kind, flags) }
     };
-    cancellation_point(|| trace::call(Call::Msgrcv, arguments, receive))
+    match cancellation_point(|| trace::call(Call::Msgrcv, arguments, receive)) {
+        Ok(len) => len as isize,
+        Err(errno) => {
+            set_errno(errno);
+            -1
+        }
+    }
 }
 
 /// msgctl(2).

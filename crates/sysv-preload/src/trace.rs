@@ -18,7 +18,7 @@ use sysv_engine::abi::{
 use sysv_engine::trace::{Call, LONGEST, MEMORY, Report, Stage};
 use sysv_engine::{Errno, Result, Semaphores, usercopy};
 
-use crate::raw::{self, Fd, or_map_failed, or_minus_one, set_errno, syscall};
+use crate::raw::{self, Fd, or_map_failed, or_minus_one, syscall};
 use crate::{environment, joined};
 
 /// | value | meaning | who changes it |
@@ -41,17 +41,32 @@ static LISTENER: [AtomicU8; 108] = [const { AtomicU8::new(0) }; 108];
 /// Reports that could not be sent.
 static LOST: AtomicU32 = AtomicU32::new(0);
 
-/// What the C functions return.
+/// What a call returns: what its C function does, with `errno` set, or what that is made of.
 pub(crate) trait Returned: Copy {
-    /// For the report.
-    fn value(self) -> i64;
+    /// For the report: the C function's value, and `errno` where that is -1.
+    fn outcome(self) -> (i64, c_int);
     /// From what the kernel answered.
     fn from_kernel(answer: Result<usize>) -> Self;
 }
 
+/// [`Returned::outcome`] of a value with `errno` set.
+fn with_errno(value: i64) -> (i64, c_int) {
+    (value, if value == -1 { raw::errno().raw() } else { 0 })
+}
+
+impl Returned for Result<usize> {
+    fn outcome(self) -> (i64, c_int) {
+        self.map_or_else(|errno| (-1, errno.raw()), |value| (value as i64, 0))
+    }
+
+    fn from_kernel(answer: Result<usize>) -> Result<usize> {
+        answer
+    }
+}
+
 impl Returned for c_int {
-    fn value(self) -> i64 {
-        self.into()
+    fn outcome(self) -> (i64, c_int) {
+        with_errno(self.into())
     }
 
     fn from_kernel(answer: Result<usize>) -> c_int {
@@ -59,25 +74,9 @@ impl Returned for c_int {
     }
 }
 
-impl Returned for isize {
-    fn value(self) -> i64 {
-        self as i64
-    }
-
-    fn from_kernel(answer: Result<usize>) -> isize {
-        answer.map_or_else(
-            |errno| {
-                set_errno(errno);
-                -1
-            },
-            |value| value as isize,
-        )
-    }
-}
-
 impl Returned for *mut c_void {
-    fn value(self) -> i64 {
-        self as i64
+    fn outcome(self) -> (i64, c_int) {
+        with_errno(self as i64)
     }
 
     fn from_kernel(answer: Result<usize>) -> *mut c_void {
@@ -98,7 +97,7 @@ pub(crate) fn call<R: Returned>(call: Call, arguments: [usize; 5], make: impl Fn
         _ => make(),
     };
     if let Some(traced) = traced {
-        traced.finish(returned.value());
+        traced.finish(returned.outcome());
     }
     returned
 }
@@ -190,11 +189,9 @@ impl Traced {
     }
 
     #[cold]
-    fn finish(mut self, returned: i64) {
+    fn finish(mut self, (returned, errno): (i64, c_int)) {
         let took = clock(libc::CLOCK_MONOTONIC).saturating_sub(self.started);
-        let failed = returned == -1;
-        let errno = if failed { raw::errno().raw() } else { 0 };
-        if !failed {
+        if returned != -1 {
             self.memory.take_after(self.call, self.arguments, returned);
         }
         self.report(Stage::Returned, took, returned, errno);

@@ -12,14 +12,14 @@
 //! | 1 … [`POSTS`] | open: so many may stand there at once | the queue's holder; it only rises |
 //! | [`SHUT`] | nobody posts any more, what was posted is being moved to the order | the queue's holder, with the senders' lock too |
 //!
-//! What is posted comes after everything in the order, and is in the queue from the store to `posted`: whoever does anything else
+//! What is posted comes after everything in the order, and is in the queue from the store of its number: whoever does anything else
 //! at the queue than to receive what comes first *closes* the lane first, which moves what is posted to the end of the order.
 //! So nobody sleeps at a queue whose lane is open, and a message that a sleeper waits for is given to it as always. The room is what
 //! the queue has left when it is filled with posts of the full length, so that no post exceeds `msg_qbytes`.
 //!
-//! A sender that is killed has posted its message or has not. Of a receiver, or one who moves messages,
+//! A sender that is killed has posted its message or has not; the next one counts it. Of a receiver, or one who moves messages,
 //! [`Taking`](super::layout::Taking) says how far it came. `taken_seen` and `posts_seen` are what each side last saw of the other,
-//! so that it looks there only when it must.
+//! so that it looks there only when it must: a receiver that keeps up with the senders sees of them the messages alone.
 //!
 //! Lock order: the senders' lock is taken alone or under the queue's.
 
@@ -30,7 +30,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::ahead;
 use super::contents::{Contents, Party, add32};
 use super::ground::Ground;
-use super::layout::{HELD, Header, POST_BYTES, POSTS, Post};
+use super::layout::{HELD, Header, Lane, POST_BYTES, POSTS, Post};
 use super::selection::Selection;
 use super::window::Mapped;
 use crate::critical::Section;
@@ -91,7 +91,7 @@ pub(super) fn post(
     if header.id.load(Relaxed) != mapped.id as u32 + 1 {
         return None;
     }
-    let posted = lane.posting.posted.load(Relaxed);
+    let posted = count_posts(lane);
     // Messages for which there is room, as far as is known or as has just been looked up.
     let room = |taken: u32| match header.lane_room.load(Acquire) {
         room if room & SHUT != 0 => 0,
@@ -118,8 +118,10 @@ pub(super) fn post(
     post.len.store(len as u32, Relaxed);
     post.sender.store(from.identity, Relaxed);
     post.sent_at.store(from.now, Relaxed);
+    let posted = posted.wrapping_add(1);
     // The message is in the queue from here.
-    lane.posting.posted.store(posted.wrapping_add(1), Release);
+    post.number.store(posted, Release);
+    lane.posting.posted.store(posted, Release);
     Some(Ok(()))
 }
 
@@ -167,16 +169,33 @@ impl Drop for Locked<'_, '_> {
     }
 }
 
-/// Whether there are messages in the lane, for one who does not hold the queue's lock.
+/// Whether there are messages in the lane, for one who does not hold the queue's lock. All of the first is fetched, so that it is
+/// there with its number.
 #[inline(always)]
 pub(super) fn is_used(header: &Header) -> bool {
-    header.lane.posting.posted.load(Relaxed) != header.posts_taken.load(Relaxed)
+    let taken = header.posts_taken.load(Relaxed);
+    let first = &header.lane.posts[taken as usize % POSTS];
+    ahead::fetch_to_read(first);
+    is_post(first, taken)
 }
 
-/// Fetches the first message in the lane, for one who is about to take it.
-pub(super) fn fetch_first(header: &Header) {
-    let taken = header.posts_taken.load(Relaxed);
-    ahead::fetch_to_read(&raw const header.lane.posts[taken as usize % POSTS]);
+/// How many messages have been posted, for whoever holds the senders' lock.
+#[inline(always)]
+pub(super) fn count_posts(lane: &Lane) -> u32 {
+    let posted = lane.posting.posted.load(Relaxed);
+    if !is_post(&lane.posts[posted as usize % POSTS], posted) {
+        return posted;
+    }
+    // The last sender was killed before it counted.
+    let posted = posted.wrapping_add(1);
+    lane.posting.posted.store(posted, Relaxed);
+    posted
+}
+
+/// Whether it has been posted after so many others.
+#[inline(always)]
+fn is_post(post: &Post, before: u32) -> bool {
+    post.number.load(Acquire) == before.wrapping_add(1)
 }
 
 /// Keeps everybody from posting, for whoever holds the queue's lock. What is posted stays for [`Contents::move_posts`].
@@ -274,23 +293,31 @@ impl<'g, G: Ground> Contents<'g, G> {
     pub(super) fn first_post(self) -> Option<&'g Post> {
         let header = self.header();
         let taken = header.posts_taken.load(Relaxed);
-        // None, or as many as nobody honest has seen.
-        if !matches!(header.posts_seen.load(Relaxed).wrapping_sub(taken), 1..=MOST) {
-            let posted = header.lane.posting.posted.load(Acquire);
-            if posted == taken {
-                return None;
-            }
-            // What nobody honest counts is nothing.
-            if posted.wrapping_sub(taken) > MOST {
-                header.posts_taken.store(posted, Relaxed);
-                return None;
-            }
+        let post = self.post_at(taken);
+        is_post(post, taken).then_some(post)
+    }
+
+    /// Fetches what comes after the first message in the lane, for a receiver that did not have to wait for that: the senders are
+    /// ahead of it.
+    #[inline(always)]
+    pub(super) fn fetch_posts_ahead(self) {
+        let header = self.header();
+        let taken = header.posts_taken.load(Relaxed);
+        let ahead = |seen: u32| match seen.wrapping_sub(taken) {
+            // More than nobody honest has seen are none.
+            ahead @ 0..=MOST => ahead,
+            _ => 0,
+        };
+        let seen = ahead(header.posts_seen.load(Relaxed));
+        if seen > POSTS_AHEAD {
+            ahead::fetch_to_read(self.post_at(taken.wrapping_add(POSTS_AHEAD)));
+        } else if seen == 0 {
+            let posted = header.lane.posting.posted.load(Relaxed);
             header.posts_seen.store(posted, Relaxed);
-            for next in 0..POSTS_AHEAD.min(posted.wrapping_sub(taken)) {
+            for next in 1..ahead(posted).min(POSTS_AHEAD + 1) {
                 ahead::fetch_to_read(self.post_at(taken.wrapping_add(next)));
             }
         }
-        Some(self.post_at(taken))
     }
 
     #[inline(always)]
@@ -331,18 +358,14 @@ impl<'g, G: Ground> Contents<'g, G> {
         self.show_taken(taken.wrapping_add(1));
     }
 
-    /// Lets the senders know of the messages taken, if there are some of which they do not know or none is left.
+    /// Lets the senders know of the messages taken, if there are some of which they do not know.
     #[inline(always)]
     fn show_taken(self, taken: u32) {
         let header = self.header();
         let shown = &header.lane.taking.taken;
-        let left = header.posts_seen.load(Relaxed).wrapping_sub(taken);
         let unshown = taken.wrapping_sub(shown.load(Relaxed));
-        if left == 0 || unshown >= SHOWN.min(header.lane_room.load(Relaxed)) {
+        if unshown >= SHOWN.min(header.lane_room.load(Relaxed)) {
             shown.store(taken, Release);
-        }
-        if left > POSTS_AHEAD {
-            ahead::fetch_to_read(self.post_at(taken.wrapping_add(POSTS_AHEAD)));
         }
     }
 }

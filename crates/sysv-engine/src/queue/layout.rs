@@ -31,12 +31,13 @@ pub(crate) const PLACES: ((usize, usize), (usize, usize), usize) = (
 );
 
 /// Of a queue's file, what two builds must agree about.
-pub(crate) const FACTS: [usize; 5] = [
+pub(crate) const FACTS: [usize; 6] = [
     WINDOW,
     core::mem::offset_of!(Header, lock),
     core::mem::offset_of!(Header, heap_chunks),
     core::mem::offset_of!(Header, lane),
     size_of::<Lane>(),
+    core::mem::offset_of!(Post, number),
 ];
 
 /// The heap's granule, in bytes: blocks are whole units.
@@ -122,7 +123,7 @@ pub(crate) struct Header {
     pub freed_units: AtomicU32,
     /// Counts messages taken out of the lane. Its store commits a receipt.
     pub posts_taken: AtomicU32,
-    /// What [`Posting::posted`] was when a receiver looked last.
+    /// What [`Posting::posted`] was when a receiver looked last, for what is fetched ahead.
     pub posts_seen: AtomicU32,
 
     // A cache line, with the smallest blocks of the list that begins in it.
@@ -167,7 +168,7 @@ pub(crate) struct Lane {
 pub(crate) struct Posting {
     /// The lock: see [`crate::lock`].
     pub lock: AtomicU32,
-    /// Counts messages posted. Its store commits a sending.
+    /// Counts messages posted; after the death of a sender there may be one more.
     pub posted: AtomicU32,
     /// What [`Taking::taken`] was when a sender looked last.
     pub taken_seen: AtomicU32,
@@ -192,7 +193,8 @@ pub(crate) struct Post {
     pub sender: AtomicU64,
     pub sent_at: AtomicI64,
     pub len: AtomicU32,
-    _pad: AtomicU32,
+    /// Counts messages posted, up to this one. Its store commits the sending.
+    pub number: AtomicU32,
     pub bytes: [AtomicU64; POST_BYTES / 8],
 }
 
@@ -369,7 +371,7 @@ mod tests {
         documented!(Lane under "Lane": posting taking posts);
         documented!(Posting under "Posting": lock posted taken_seen);
         documented!(Taking under "Taking": taken moving moving_past);
-        documented!(Post under "Post": kind sender sent_at len bytes);
+        documented!(Post under "Post": kind sender sent_at len number bytes);
         documented!(HeapChunk under "HeapChunk": at filled backed);
         documented!(Waiter under "Waiter": state owner ticket mode grant kind size prev next caller);
         documented!(Envelope under "Envelope": state kind position units len sender sent_at next prev holder);

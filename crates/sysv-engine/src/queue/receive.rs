@@ -214,7 +214,7 @@ pub(super) fn receive<R: Receipt>(
     };
     let mut watched = None;
     let waiting = loop {
-        let arrivals = match receive_at_once(&mapped, selection, receipt) {
+        let arrivals = match receive_at_once(&mapped, selection, receipt, watched.is_some()) {
             Err((Errno::ENOMSG, arrivals)) if flags & IPC_NOWAIT == 0 => arrivals,
             done => return done.map_err(|(errno, _)| errno),
         };
@@ -231,12 +231,14 @@ pub(super) fn receive<R: Receipt>(
     receive_patiently(waiting, &may_receive, selection, receipt)
 }
 
-/// Receives a message that is there. Where there is none, says how many had come until then.
+/// Receives a message that is there, perhaps one that the caller has `watched` for. Where there is none, says how many had come
+/// until then.
 #[inline(always)]
 fn receive_at_once<R: Receipt>(
     mapped: &Mapped<'_>,
     selection: Selection,
     receipt: &R,
+    watched: bool,
 ) -> core::result::Result<R::Done, (Errno, u32)> {
     let mut wakes = Wakes::default();
     // Before the lock is taken, which others wait for.
@@ -252,6 +254,9 @@ fn receive_at_once<R: Receipt>(
         match contents.look_beside_lane(selection) {
             Beside::Order => {}
             Beside::Lane(post) => {
+                if !watched {
+                    contents.fetch_posts_ahead();
+                }
                 if let Some(done) = receipt.receive_post(contents, post, by) {
                     return done.map_err(|errno| (errno, 0));
                 }

@@ -74,7 +74,6 @@ impl<'c, 'm> Waiting<'c, 'm> {
         let happened = || has_changed() || self.is_interrupted();
         if mapped.place.patience.watch(happened) {
             mapped.place.ahead.share();
-            lane::fetch_first(header);
         }
         self.interrupted = self.is_interrupted();
         mapped.fetch_ahead();
