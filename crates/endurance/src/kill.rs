@@ -155,6 +155,9 @@ pub(crate) fn measure_takeover(times: usize, seed: u64) -> bool {
     }
 }
 
+/// Deaths of the victim's predecessor, after each of which the victim is killed at all its points.
+const MOST_DEATHS: usize = 48;
+
 fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
     // The children of the killed come to this process, which reaps them.
     crate::process::adopt_orphans();
@@ -184,15 +187,13 @@ fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
     result.is_ok()
 }
 
-/// Where the victim's predecessor dies: at all its points that are such a death, or at those that the sample says.
+/// Where the victim's predecessor dies: at its points that are such a death, or at a random part of them.
 fn predecessors(scenario: &Scenario, plan: &Plan) -> Result<Vec<Option<Point>>, String> {
     match scenario.predecessor {
         None | Some((_, Died::Before)) => Ok(vec![None]),
         Some((name, died)) => {
-            let mut points = trial::points_of_death(name, died)?;
-            if let Some(sample) = plan.sample {
-                points = choose(points, sample.div_ceil(8), plan.seed);
-            }
+            let most = plan.sample.map_or(MOST_DEATHS, |sample| sample.div_ceil(8));
+            let points = choose(trial::points_of_death(name, died)?, most, plan.seed);
             Ok(points.into_iter().map(Some).collect())
         }
     }

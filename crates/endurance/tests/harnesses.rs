@@ -39,7 +39,7 @@ fn an_operation_killed_at_some_instruction_happens_wholly_or_not_at_all() {
 
 #[test]
 fn of_two_processes_at_a_lock_either_can_be_killed() {
-    let owners = ["ipc-set", "semop-several", "msg-rmid"];
+    let owners = ["ipc-set", "semop-several", "sem-exit-undo", "msg-rmid"];
     endurance(&[&["pairs", "--sample", "1", "--jobs", "2", "--seed", SEED], &owners[..]].concat());
 }
 

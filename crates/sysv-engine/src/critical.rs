@@ -59,6 +59,23 @@ core::arch::global_asm!(
 
 const _: () = assert!(size_of::<Thread>() == 32);
 
+/// As below, for Miri, which does not know such variables.
+#[cfg(miri)]
+fn thread() -> &'static Thread {
+    std::thread_local! {
+        static THREAD: &'static Thread = Box::leak(Box::new(Thread {
+            depth: AtomicU32::new(0),
+            deferred: AtomicU32::new(0),
+            mask: AtomicU64::new(0),
+            handled: AtomicU64::new(0),
+            blocked: AtomicU32::new(0),
+            interruptions_seen: AtomicU32::new(0),
+        }));
+    }
+    THREAD.with(|thread| *thread)
+}
+
+#[cfg(not(miri))]
 #[inline(always)]
 fn thread() -> &'static Thread {
     let address: *const Thread;

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(not(miri))]
 use core::arch::asm;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -14,10 +15,33 @@ use core::time::Duration;
 
 use crate::errno::{Errno, Result};
 
+/// What Miri has of a kernel: memory, and sleepers that wake by themselves.
+#[cfg(miri)]
+pub(crate) unsafe fn call6(nr: i64, arguments: [usize; 6]) -> Result<usize> {
+    match (nr, arguments) {
+        (libc::SYS_mmap, [0, len, prot, flags, _, 0]) => {
+            // SAFETY: a new range.
+            let at = unsafe { libc::mmap(core::ptr::null_mut(), len, prot as i32, flags as i32, -1, 0) };
+            Ok(at.expose_provenance())
+        }
+        (libc::SYS_munmap, [at, len, ..]) => {
+            // SAFETY: the caller's promise.
+            unsafe { libc::munmap(core::ptr::with_exposed_provenance_mut(at), len) };
+            Ok(0)
+        }
+        (libc::SYS_futex, _) => {
+            std::thread::yield_now();
+            Ok(0)
+        }
+        _ => panic!("system call {nr} under Miri"),
+    }
+}
+
 /// Makes a system call with up to six arguments.
 ///
 /// # Safety
 /// The call's own conditions: pointers among the arguments must be valid for what the call does.
+#[cfg(not(miri))]
 #[inline(always)]
 pub(crate) unsafe fn call6(nr: i64, a: [usize; 6]) -> Result<usize> {
     let ret: isize;
@@ -657,6 +681,9 @@ pub(crate) fn has_processors() -> bool {
 /// The processor on which the thread runs at this moment.
 #[inline]
 pub(crate) fn processor() -> u32 {
+    if cfg!(miri) {
+        return 0;
+    }
     // SAFETY: the C library's sched_getcpu (the thread's own memory or the vDSO's, no system call) takes no argument.
     unsafe { libc::sched_getcpu() as u32 }
 }

@@ -43,16 +43,17 @@ pub(super) struct Kills {
     pub owners: u64,
 }
 
-/// Tries a pair at the owner's points, all or `sample` of them.
+/// Points of an owner, where no sample is asked for.
+const MOST_POINTS: usize = 64;
+
+/// Tries a pair at the owner's points, or a random part of them, as many as `sample` says.
 pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u64) -> Result<Kills, String> {
     let (first, second) = (
         named(owner).ok_or("no such owner")?,
         named(waiter).ok_or("no such waiter")?,
     );
-    let mut points = points_of_death(owner, Died::InLock)?;
-    if let Some(sample) = sample {
-        points = super::choose(points, sample, seed);
-    }
+    let points = points_of_death(owner, Died::InLock)?;
+    let points = super::choose(points, sample.unwrap_or(MOST_POINTS), seed);
     let mut kills = Kills::default();
     for point in &points {
         let what = |error: String| {

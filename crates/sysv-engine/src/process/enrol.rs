@@ -162,6 +162,8 @@ pub(super) fn bury(member: &Member, private: &Private, live: &Live, index: usize
 }
 
 fn free(member: &Member, index: usize, record: &ProcessRecord) {
+    // Who has had it may go on for a while, at its exit, and owes nothing any more.
+    record.started.store(0, Release);
     record.state.store(0, Release);
     clear_bit(member.table(), index);
 }

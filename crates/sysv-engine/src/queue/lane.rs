@@ -258,7 +258,7 @@ impl<'g, G: Ground> Contents<'g, G> {
                 taking.moving_past.store(after, Relaxed);
                 taking.moving.store(self.next_sequence(), Release);
                 // SAFETY: `put` made room for so many bytes.
-                let fill = |to| unsafe { usercopy::copy_in(to, bytes.addr(), len) };
+                let fill = |to| unsafe { usercopy::copy_in(to, bytes.expose_provenance(), len) };
                 if let Err(errno) = self.put(kind, len, from, fill, |_| true) {
                     taking.moving.store(0, Relaxed);
                     return Err(errno);
