@@ -155,9 +155,6 @@ pub(crate) fn measure_takeover(times: usize, seed: u64) -> bool {
     }
 }
 
-/// Deaths of the victim's predecessor, after each of which the victim is killed at all its points.
-const MOST_DEATHS: usize = 48;
-
 fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
     // The children of the killed come to this process, which reaps them.
     crate::process::adopt_orphans();
@@ -186,6 +183,9 @@ fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
     println!("{line}");
     result.is_ok()
 }
+
+/// Deaths of the victim's predecessor, after each of which the victim is killed at all its points.
+const MOST_DEATHS: usize = 48;
 
 /// Where the victim's predecessor dies: at its points that are such a death, or at a random part of them.
 fn predecessors(scenario: &Scenario, plan: &Plan) -> Result<Vec<Option<Point>>, String> {

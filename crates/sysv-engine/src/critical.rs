@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64, compiler_fence};
 
 use crate::errno::{Errno, Result};
-use crate::sys::SignalMask;
+use crate::signals::SignalMask;
 
 /// | value | the program's handlers | sections |
 /// |---|---|---|
@@ -29,6 +29,7 @@ const DEFER: u32 = 2;
 
 /// What a thread and its own signal handlers share.
 #[repr(C)]
+#[cfg_attr(miri, derive(Default))]
 struct Thread {
     /// Critical sections that the thread is in.
     depth: AtomicU32,
@@ -63,14 +64,7 @@ const _: () = assert!(size_of::<Thread>() == 32);
 #[cfg(miri)]
 fn thread() -> &'static Thread {
     std::thread_local! {
-        static THREAD: &'static Thread = Box::leak(Box::new(Thread {
-            depth: AtomicU32::new(0),
-            deferred: AtomicU32::new(0),
-            mask: AtomicU64::new(0),
-            handled: AtomicU64::new(0),
-            blocked: AtomicU32::new(0),
-            interruptions_seen: AtomicU32::new(0),
-        }));
+        static THREAD: &'static Thread = Box::leak(Box::default());
     }
     THREAD.with(|thread| *thread)
 }

@@ -18,12 +18,14 @@ mod action;
 mod guest;
 mod handler;
 mod lock;
+mod mask;
 mod wish;
 
 pub use crate::critical::{handlers_keep_out, handlers_run};
 pub(crate) use action::take_faults;
 pub use action::{Action, change, take_all, take_late};
 pub(crate) use guest::after_fork_in_child;
+pub(crate) use mask::SignalMask;
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};

@@ -107,8 +107,7 @@ pub(super) fn post(
             .or_else(|| patiently(mapped, || look(SEVERAL)))
             .or_else(|| look(1))?;
     }
-    let post = &lane.posts[posted as usize % POSTS];
-    let next = &lane.posts[posted.wrapping_add(1) as usize % POSTS];
+    let (post, next) = (lane.post_after(posted), lane.post_after(posted.wrapping_add(1)));
     ahead::fetch(&raw const next.kind);
     ahead::fetch(&raw const next.bytes[4]);
     if let Err(errno) = fill(post.bytes.as_ptr().cast_mut().cast()) {
@@ -174,16 +173,16 @@ impl Drop for Locked<'_, '_> {
 #[inline(always)]
 pub(super) fn is_used(header: &Header) -> bool {
     let taken = header.posts_taken.load(Relaxed);
-    let first = &header.lane.posts[taken as usize % POSTS];
+    let first = header.lane.post_after(taken);
     ahead::fetch_to_read(first);
-    is_post(first, taken)
+    first.is_posted_after(taken)
 }
 
 /// How many messages have been posted, for whoever holds the senders' lock.
 #[inline(always)]
 pub(super) fn count_posts(lane: &Lane) -> u32 {
     let posted = lane.posting.posted.load(Relaxed);
-    if !is_post(&lane.posts[posted as usize % POSTS], posted) {
+    if !lane.post_after(posted).is_posted_after(posted) {
         return posted;
     }
     // The last sender was killed before it counted.
@@ -192,10 +191,19 @@ pub(super) fn count_posts(lane: &Lane) -> u32 {
     posted
 }
 
-/// Whether it has been posted after so many others.
-#[inline(always)]
-fn is_post(post: &Post, before: u32) -> bool {
-    post.number.load(Acquire) == before.wrapping_add(1)
+impl Lane {
+    /// Where the message is, or goes, that is posted after so many others.
+    #[inline(always)]
+    pub(super) fn post_after(&self, others: u32) -> &Post {
+        &self.posts[others as usize % POSTS]
+    }
+}
+
+impl Post {
+    #[inline(always)]
+    fn is_posted_after(&self, others: u32) -> bool {
+        self.number.load(Acquire) == others.wrapping_add(1)
+    }
 }
 
 /// Keeps everybody from posting, for whoever holds the queue's lock. What is posted stays for [`Contents::move_posts`].
@@ -293,8 +301,8 @@ impl<'g, G: Ground> Contents<'g, G> {
     pub(super) fn first_post(self) -> Option<&'g Post> {
         let header = self.header();
         let taken = header.posts_taken.load(Relaxed);
-        let post = self.post_at(taken);
-        is_post(post, taken).then_some(post)
+        let post = header.lane.post_after(taken);
+        post.is_posted_after(taken).then_some(post)
     }
 
     /// Fetches what comes after the first message in the lane, for a receiver that did not have to wait for that: the senders are
@@ -303,26 +311,20 @@ impl<'g, G: Ground> Contents<'g, G> {
     pub(super) fn fetch_posts_ahead(self) {
         let header = self.header();
         let taken = header.posts_taken.load(Relaxed);
-        let ahead = |seen: u32| match seen.wrapping_sub(taken) {
-            // More than nobody honest has seen are none.
-            ahead @ 0..=MOST => ahead,
+        let left = |posted: u32| match posted.wrapping_sub(taken) {
+            // More than nobody honest has posted are none.
+            left @ 0..=MOST => left,
             _ => 0,
         };
-        let seen = ahead(header.posts_seen.load(Relaxed));
+        let fetch = |next| ahead::fetch_to_read(header.lane.post_after(taken.wrapping_add(next)));
+        let seen = left(header.posts_seen.load(Relaxed));
         if seen > POSTS_AHEAD {
-            ahead::fetch_to_read(self.post_at(taken.wrapping_add(POSTS_AHEAD)));
+            fetch(POSTS_AHEAD);
         } else if seen == 0 {
             let posted = header.lane.posting.posted.load(Relaxed);
             header.posts_seen.store(posted, Relaxed);
-            for next in 1..ahead(posted).min(POSTS_AHEAD + 1) {
-                ahead::fetch_to_read(self.post_at(taken.wrapping_add(next)));
-            }
+            (1..left(posted).min(POSTS_AHEAD + 1)).for_each(fetch);
         }
-    }
-
-    #[inline(always)]
-    fn post_at(self, number: u32) -> &'g Post {
-        &self.header().lane.posts[number as usize % POSTS]
     }
 
     /// Where a receiver finds what it wants.

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::contents::{Contents, Party};
 use super::ground::{Ground, Piece};
 use super::lane::{self, Beside, SHUT};
-use super::layout::{GRANTED, LOOK, POSTS, Tally, Window};
+use super::layout::{GRANTED, LOOK, Tally, Window};
 use super::selection::Selection;
 use super::waiters::Wakes;
 use crate::errno::{Errno, Result};
@@ -174,7 +174,7 @@ impl Plain {
         if room & SHUT != 0 || posted.wrapping_sub(header.posts_taken.load(Relaxed)) >= room {
             return false;
         }
-        let post = &header.lane.posts[posted as usize % POSTS];
+        let post = header.lane.post_after(posted);
         post.kind.store(kind, Relaxed);
         post.len.store(text.len() as u32, Relaxed);
         post.sender.store(PARTY.identity, Relaxed);

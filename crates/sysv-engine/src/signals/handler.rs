@@ -9,9 +9,10 @@ use core::arch::{global_asm, naked_asm};
 
 use super::FAULT_BITS;
 use super::action::{SIG_DFL, SIG_IGN, about_to_run, give_up};
+use super::mask::SignalMask;
 use super::masks_seen;
 use crate::errno::Result;
-use crate::sys::{self, SignalMask, syscall};
+use crate::sys::{self, syscall};
 use crate::{critical, usercopy};
 
 /// What the kernel calls.
