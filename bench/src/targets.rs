@@ -127,6 +127,7 @@ const STREAM: &str = "a message's two cache lines pass from one processor to the
 const IDLE: &str =
     "each waiter's first look, and the watcher's twenty-six a second, each of which asks whether the debtor lives";
 const SLEEP: &str = "both sleep and are woken by the kernel, which switches as often as for its own calls";
+const PAIR: &str = "two locks, taken and given back by an atomic exchange each, and two copies";
 const MESSAGE: &str = "the queue's lock, an envelope that a death leaves whole or not at all, and two copies";
 
 const TARGETS: &[Target] = &[
@@ -193,8 +194,8 @@ const TARGETS: &[Target] = &[
         )
     }
     .or(IDLE),
-    sized("`msgsnd` + `msgrcv`, 8 bytes", "msgsnd + msgrcv", 8, 0.08).or(MESSAGE),
-    sized("`msgsnd` + `msgrcv`, 64 bytes", "msgsnd + msgrcv", 64, 0.08).or(MESSAGE),
+    sized("`msgsnd` + `msgrcv`, 8 bytes", "msgsnd + msgrcv", 8, 0.08).or(PAIR),
+    sized("`msgsnd` + `msgrcv`, 64 bytes", "msgsnd + msgrcv", 64, 0.08).or(PAIR),
     sized("`msgsnd` + `msgrcv`, 8 KiB", "msgsnd + msgrcv", 8192, 0.3),
     sized(
         "`msgrcv` by type among sixty",

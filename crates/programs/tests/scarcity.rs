@@ -165,7 +165,12 @@ fn a_read_only_file_system_refuses() {
     let Some(output) = on_tmpfs(
         "size=4m",
         r#"use "$ns" 100 1
-        mount -o remount,bind,ro "$PLACE/fs"
+        # The attendant of that run has the table open until it has seen the program's end.
+        tries=0
+        until mount -o remount,bind,ro "$PLACE/fs" 2>"$PLACE/refusal"; do
+            grep -q busy "$PLACE/refusal" && [ $((tries += 1)) -lt 300 ] || { cat "$PLACE/refusal"; exit 1; }
+            sleep 0.1
+        done
         use "$ns" 100 1
         use_directly "$ns" 100 1
         use "$PLACE/fs/new" 100 1

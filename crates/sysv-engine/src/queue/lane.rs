@@ -1,10 +1,10 @@
-//! The lane: how small messages go from one processor to another without their sender and their receiver waiting for each
-//! other's lock.
+//! The lane: how small messages pass without an envelope or a block, and from one processor to another without their sender and
+//! their receiver waiting for each other's lock.
 //!
 //! With one lock for both ends two processors spend more time on passing that lock to each other than on all the rest. So whoever
-//! receives a message that another process has sent opens the lane, if nobody is asleep at the queue: from then on senders
-//! *post* small messages in a ring, under a lock of their own, and receivers take them from there under the queue's. The two locks
-//! stay each on its side, and what passes between the processors is the message.
+//! receives a message that another process has sent, or a small one that was alone in the order, opens the lane, if nobody is
+//! asleep at the queue: from then on senders *post* small messages in a ring, under a lock of their own, and receivers take them
+//! from there under the queue's. The two locks stay each on its side, and what passes between the processors is the message.
 //!
 //! | [`lane_room`](super::layout::Header::lane_room) | meaning | set by |
 //! |---|---|---|
@@ -219,6 +219,12 @@ impl<'g, G: Ground> Contents<'g, G> {
     #[inline(always)]
     pub(super) fn uses_lane(self) -> bool {
         self.header().lane_room.load(Relaxed) != 0
+    }
+
+    /// Whether a message of this length in the order is alone there, and could as well have been posted.
+    #[inline(always)]
+    pub(super) fn belongs_in_lane(self, len: usize) -> bool {
+        len <= POST_BYTES && self.header().order_live.load(Relaxed) == 1
     }
 
     /// Opens the lane, or widens it, if nobody waits and there is room for at least one message.

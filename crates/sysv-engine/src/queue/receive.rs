@@ -123,7 +123,10 @@ impl Receipt for Buffer {
         let (kind, bytes, len) = lane::read(post)?;
         // SAFETY: the lane has them.
         let copied = unsafe { self.copy(kind, bytes, len) };
-        Some(copied.inspect(|_| contents.take_post(post, by)))
+        if copied.is_ok() {
+            contents.take_post(post, by);
+        }
+        Some(copied)
     }
 }
 
@@ -368,10 +371,11 @@ fn take<R: Receipt>(
         None if contents.has_grants() => find_of_the_dead(queue, contents, selection, record)?,
         None => return Err(Errno::ENOMSG),
     };
-    let foreign = message.envelope.sender.load(Relaxed) != by.identity;
+    let suits_lane =
+        message.envelope.sender.load(Relaxed) != by.identity || (R::IN_LANE && contents.belongs_in_lane(message.len));
     let done = receipt.receive(contents, &message, by, Some(at))?;
     contents.invite_senders(wakes);
-    if foreign {
+    if suits_lane {
         queue.open_lane(contents);
     }
     Ok(done)
