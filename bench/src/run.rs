@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::contest::{Contest, Effort};
+use crate::contest::{Contest, Effort, Standing};
 use crate::launch::Launcher;
 use crate::machine::said;
 use crate::results::Section;
@@ -40,15 +40,29 @@ impl Drop for Progress {
     }
 }
 
-/// Runs contests one after another.
+/// Runs contests one after another, sitting by sitting.
 pub fn run(name: &str, contests: Vec<Contest<'_>>, launcher: &Launcher, effort: Effort) -> Section {
-    let (begun, total, progress) = (Instant::now(), contests.len(), Progress::new());
+    let (begun, progress) = (Instant::now(), Progress::new());
+    let mut standings: Vec<Standing<'_>> = contests
+        .into_iter()
+        .map(|contest| Standing::new(contest, effort))
+        .collect();
+    let total = standings.len();
+    for sitting in 0..effort.sittings {
+        for (index, standing) in standings.iter_mut().enumerate() {
+            let case = standing.case();
+            let (place, sittings) = (case.placement.name(), effort.sittings);
+            progress.say(&format!(
+                "{name}, sitting {} of {sittings}, {}/{total}: {}, {place}",
+                sitting + 1,
+                index + 1,
+                case.name
+            ));
+            standing.sit(launcher, sitting);
+        }
+    }
     let (mut measurements, mut skipped) = (Vec::new(), Vec::new());
-    for (index, contest) in contests.into_iter().enumerate() {
-        let case = &contest.case;
-        let place = case.placement.name();
-        progress.say(&format!("{name} {}/{total}: {}, {place}", index + 1, case.name));
-        let (measured, missing) = contest.run(launcher, effort);
+    for (measured, missing) in standings.into_iter().map(Standing::end) {
         measurements.extend(measured);
         // The same is missing at each size and each number.
         for one in missing {

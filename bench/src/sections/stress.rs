@@ -77,6 +77,7 @@ fn contests(_: Effort) -> Vec<Contest<'static>> {
             ));
         }
         contest.rounds = Some(6);
+        contest.at_once = true;
         contest.turn_ns = Some(1);
         contest
     });
