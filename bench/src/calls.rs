@@ -7,6 +7,8 @@ mod semaphores;
 
 use crate::job::{Among, Api};
 
+pub(crate) use queues::BURST;
+
 /// An operation that can be done again and again.
 pub(crate) type Operation = Box<dyn FnMut()>;
 

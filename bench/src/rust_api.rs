@@ -140,6 +140,18 @@ fn queues(call: &str, size: usize, namespace: &Namespace) -> Option<crate::calls
                 queue.receive_into(&mut received, Selection::Any).expect("it is there");
             })
         }
+        "forty msgsnd + forty msgrcv" => {
+            let (queue, sent) = (queue(namespace), sent(1));
+            let mut received = sysv::Message::with_capacity(size);
+            Box::new(move || {
+                for _ in 0..crate::calls::BURST {
+                    queue.send(&sent).expect("there is room");
+                }
+                for _ in 0..crate::calls::BURST {
+                    queue.receive_into(&mut received, Selection::Any).expect("it is there");
+                }
+            })
+        }
         "msgrcv by type among sixty + msgsnd" => {
             let (queue, mut turn) = (queue(namespace), 0);
             let mut message = sysv::Message::with_capacity(size);

@@ -36,6 +36,9 @@ impl Scene {
     }
 }
 
+/// Messages of a burst.
+pub(crate) const BURST: usize = 40;
+
 pub(super) fn prepare(call: &str, size: usize, among: Among) -> Option<Operation> {
     Some(match call {
         "msgsnd + msgrcv" => {
@@ -43,6 +46,13 @@ pub(super) fn prepare(call: &str, size: usize, among: Among) -> Option<Operation
             on(Scene::new(size, among), move |scene| {
                 scene.queue.send(&message);
                 scene.queue.receive(&mut message, 0);
+            })
+        }
+        "forty msgsnd + forty msgrcv" => {
+            let mut message = Message::new(size);
+            on(Scene::new(size, among), move |scene| {
+                (0..BURST).for_each(|_| scene.queue.send(&message));
+                (0..BURST).for_each(|_| scene.queue.receive(&mut message, 0));
             })
         }
         "msgrcv by type among sixty + msgsnd" => {

@@ -35,6 +35,7 @@ const OPERATIONS: &[(&str, usize)] = &[
     ("msgsnd + msgrcv", 8),
     ("msgsnd + msgrcv", 64),
     ("msgsnd + msgrcv", 8192),
+    ("forty msgsnd + forty msgrcv", 64),
     ("msgrcv by type among sixty + msgsnd", 64),
     ("msgget + IPC_RMID", 0),
 ];

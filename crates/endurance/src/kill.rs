@@ -187,6 +187,11 @@ fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
 /// Deaths of the victim's predecessor, after each of which the victim is killed at all its points.
 const MOST_DEATHS: usize = 48;
 
+/// Instructions from which on not all points of a victim with a predecessor are tried, but [`MOST_POINTS`].
+const LONG: u64 = 100_000;
+/// Points of a long victim, after each death of its predecessor.
+const MOST_POINTS: usize = 64;
+
 /// Where the victim's predecessor dies: at its points that are such a death, or at a random part of them.
 fn predecessors(scenario: &Scenario, plan: &Plan) -> Result<Vec<Option<Point>>, String> {
     match scenario.predecessor {
@@ -237,7 +242,8 @@ fn every_point(scenario: &Scenario, predecessor: Option<&Point>, plan: &Plan, ta
         .zip(ends)
         .map(|(p, end)| (p.instruction, end))
         .collect();
-    let points = match plan.sample {
+    let many = predecessor.is_some() && survey.instructions > LONG;
+    let points = match plan.sample.or(many.then_some(MOST_POINTS)) {
         Some(sample) => choose(survey.points, sample, plan.seed),
         None => survey.points,
     };

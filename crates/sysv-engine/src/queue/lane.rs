@@ -2,7 +2,7 @@
 //! their receiver waiting for each other's lock.
 //!
 //! With one lock for both ends two processors spend more time on passing that lock to each other than on all the rest. So whoever
-//! receives a message that another process has sent, or a small one that was alone in the order, opens the lane, if nobody is
+//! receives a message that another process has sent, or small messages one at a time as they come, opens the lane, if nobody is
 //! asleep at the queue: from then on senders *post* small messages in a ring, under a lock of their own, and receivers take them
 //! from there under the queue's. The two locks stay each on its side, and what passes between the processors is the message.
 //!
@@ -102,9 +102,11 @@ pub(super) fn post(
             let taken = lane.taking.taken.load(Acquire);
             (room(taken) >= wanted).then(|| lane.posting.taken_seen.store(taken, Relaxed))
         };
-        // Who has filled the lane waits for room for several, so that not each message waits for the other processor.
+        // Who has filled the lane waits for room for several, so that not each message waits for the other processor; but not for
+        // messages that it has been receiving itself.
+        let others_receive = || header.taker.load(Relaxed) != from.identity;
         look(1)
-            .or_else(|| patiently(mapped, || look(SEVERAL)))
+            .or_else(|| others_receive().then(|| patiently(mapped, || look(SEVERAL)))?)
             .or_else(|| look(1))?;
     }
     let (post, next) = (lane.post_after(posted), lane.post_after(posted.wrapping_add(1)));
@@ -221,10 +223,18 @@ impl<'g, G: Ground> Contents<'g, G> {
         self.header().lane_room.load(Relaxed) != 0
     }
 
-    /// Whether a message of this length in the order is alone there, and could as well have been posted.
+    /// Whether small messages are received as they come: this one, of so many bytes, is alone in the order, and so was the one
+    /// before. In a burst they are not, and would have to be moved to the order.
     #[inline(always)]
-    pub(super) fn belongs_in_lane(self, len: usize) -> bool {
-        len <= POST_BYTES && self.header().order_live.load(Relaxed) == 1
+    pub(super) fn come_alone(self, len: usize) -> bool {
+        let header = self.header();
+        if len > POST_BYTES || header.order_live.load(Relaxed) != 1 {
+            return false;
+        }
+        let departures = header.departures.load(Relaxed);
+        let before = header.alone_at.load(Relaxed);
+        header.alone_at.store(departures.wrapping_add(1), Relaxed);
+        before == departures
     }
 
     /// Opens the lane, or widens it, if nobody waits and there is room for at least one message.

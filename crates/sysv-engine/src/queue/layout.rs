@@ -96,7 +96,9 @@ pub(crate) struct Header {
     pub end: AtomicU64,
     /// How many messages may stand in the lane, 0 while it is closed: see [`super::lane`].
     pub lane_room: AtomicU32,
-    _pad: [AtomicU32; 17],
+    /// What `departures` was after the last message that was received alone, for whoever may open the lane.
+    pub alone_at: AtomicU32,
+    _pad: [AtomicU32; 16],
 
     // A cache line.
     /// The queue's lock: see [`crate::lock`].
@@ -367,7 +369,7 @@ mod tests {
         documented!(Header under "Header of a queue": magic id removed order_at order_capacity envelope_high dirty
             envelope_backed waiter_high waiter_backed end lock free_envelope receivers senders next_sequence
             order_head order_tail order_live granted live_units freed_units arrivals departures taking taker taken_at
-            free_blocks next_ticket free_waiter held envelope_chunks heap_chunks lane_room shrunk_at lane posts_taken posts_seen);
+            free_blocks next_ticket free_waiter held envelope_chunks heap_chunks lane_room alone_at shrunk_at lane posts_taken posts_seen);
         documented!(Lane under "Lane": posting taking posts);
         documented!(Posting under "Posting": lock posted taken_seen);
         documented!(Taking under "Taking": taken moving moving_past);

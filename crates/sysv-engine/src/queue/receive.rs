@@ -372,7 +372,7 @@ fn take<R: Receipt>(
         None => return Err(Errno::ENOMSG),
     };
     let suits_lane =
-        message.envelope.sender.load(Relaxed) != by.identity || (R::IN_LANE && contents.belongs_in_lane(message.len));
+        message.envelope.sender.load(Relaxed) != by.identity || (R::IN_LANE && contents.come_alone(message.len));
     let done = receipt.receive(contents, &message, by, Some(at))?;
     contents.invite_senders(wakes);
     if suits_lane {

@@ -381,6 +381,28 @@ fn the_lane_has_no_more_room_than_the_queue() {
     assert_eq!(room(), 0, "somebody waits");
 }
 
+/// In a burst each message would have to be moved to the order once the lane is full.
+#[test]
+fn the_lane_is_for_small_messages_that_come_one_at_a_time() {
+    let queue = Plain::new(1 << 20);
+    let received = |len: usize| {
+        queue.send(1, &vec![0; len]).unwrap();
+        let alone = queue.contents().come_alone(len);
+        queue.receive(Selection::Any).unwrap();
+        alone
+    };
+    received(8);
+    assert!(received(8) && received(64) && received(0));
+    assert!(!received(65), "too long");
+    assert!(!received(8), "the one before was too long");
+    assert!(received(8));
+    queue.send(1, b"burst").unwrap();
+    assert!(!received(8), "one of two");
+    queue.receive(Selection::Any).unwrap();
+    assert!(!received(8), "the one before was not alone");
+    assert!(received(8));
+}
+
 /// A killed process may have moved a message to the order, and not have said yet that it is out of the lane.
 #[test]
 fn a_message_that_is_moved_is_there_once() {
