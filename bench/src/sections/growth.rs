@@ -11,7 +11,7 @@ pub(super) const SECTION: Section = Section {
     about: "The same operation with more and more objects of its kind, attachments of the segment in the process, processes \
             that wait at the object for something else, or processes in the namespace. Flat is good. A namespace has 16,384 \
             segments at most, the kernel 4,096 by default.",
-    seconds: 10,
+    seconds: 26,
     contests,
 };
 

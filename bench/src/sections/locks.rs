@@ -11,7 +11,7 @@ pub(super) const SECTION: Section = Section {
     about: "Each process takes it, works for 100 ns, gives it back, and begins again; the time is for one acquisition, \
             whoever's. Fairness is the slowest process's count as a part of the fastest one's. Of the waits only \
             each process's longest in a round is kept: \"median alone\" and the percentages are of these.",
-    seconds: 110,
+    seconds: 260,
     contests,
 };
 
@@ -37,7 +37,7 @@ fn contest(processes: usize, placement: Placement, all: bool) -> Contest<'static
         rivals(&mut contest, &RIVALS[1..2], placement, work);
     }
     contest.mode = true;
-    contest.rounds = Some(7);
+    contest.rounds = Some(if all { 15 } else { 7 });
     // Long enough for the scheduler to have been round everybody.
     contest.turn_ns = Some(150_000_000);
     contest

@@ -11,7 +11,7 @@ pub(super) const SECTION: Section = Section {
     about: "\"Copy\" is one process that writes into memory that is there already. \"Exchange\" is a round trip with so many \
             bytes each way between two processes on two processors, copied in by one and out by the other. The kernel's \
             queues take 8 KiB at most by default; the owner of a namespace sets its limits.",
-    seconds: 40,
+    seconds: 90,
     contests,
 };
 
@@ -72,7 +72,7 @@ fn contests(effort: Effort) -> Vec<Contest<'static>> {
         sizes.filter(move |size| effort != Effort::ONCE || *size <= 2 << 20)
     };
     let with_rounds = |mut contest: Contest<'static>| {
-        contest.rounds = contest.case.size.map(|size| if size < 8 << 20 { 11 } else { 5 });
+        contest.rounds = contest.case.size.map(|size| if size < 8 << 20 { 11 } else { 15 });
         contest
     };
     sizes()

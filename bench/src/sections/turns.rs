@@ -12,7 +12,7 @@ pub(super) const TURNS: Section = Section {
             Ours looks for a few microseconds before it sleeps where the other runs on another processor, and at a semaphore \
             yields where both need the same one; \"futex\" always sleeps; \"cache line\" never does and is the physical limit on \
             two processors. The processor time is that of both.",
-    seconds: 50,
+    seconds: 25,
     contests: turns,
 };
 
@@ -71,7 +71,7 @@ fn wakes(_: Effort) -> Vec<Contest<'static>> {
         let mut contest = contest("wake-up", placement, &wake);
         rivals(&mut contest, RIVALS, placement, wake);
         peers(&mut contest, PEERS, placement, wake);
-        contest.rounds = Some(9);
+        contest.rounds = Some(25);
         // Time asleep is not counted: 30 wake-ups of 40 µs.
         contest.turn_ns = Some(1_200_000);
         contest
