@@ -5,8 +5,8 @@
 //! notes on which processor it does that ([`trace`]), in the record of the one that waits, and the sleeper tells its
 //! [`Patience`] when it wakes ([`Patience::met`]). Elsewhere than there it watches, as long as that has lately been worth it.
 //! On that very processor it does not, but gives way: two processes that take turns on one processor then change over without
-//! being put to sleep and woken, in half the time. Where a third one has work to do, that would cost its whole share of time, and
-//! is not tried again for so long that it does not matter.
+//! being put to sleep and woken, in two thirds of the time. Where a third one has work to do, that would cost its whole share of
+//! time, and is not tried again for so long that it does not matter.
 //!
 //! One `Patience` for each object that a process waits for: others may be used by other processes.
 
@@ -26,6 +26,10 @@ const GLANCE: u32 = 8_000;
 
 /// How many times as long as it took in vain, or was taken by others, to give way it is not tried again.
 const STAYS: u64 = 256;
+/// The same where the other one has only been slow, as it is at first: nobody else has had a share of time.
+const STAYS_SHORT: u64 = 16;
+/// Cycles that are less than a share of time.
+const SHARE: u64 = 1_000_000;
 
 /// A processor's number + 1, as it stands in shared memory; 0 for none. What others write there costs at most time.
 pub(crate) type Trace = u16;
@@ -33,6 +37,16 @@ pub(crate) type Trace = u16;
 /// The calling thread's processor.
 pub(crate) fn trace() -> Trace {
     sys::processor().wrapping_add(1) as Trace
+}
+
+/// For how many cycles not to give way again, when that took so many and what was waited for has happened, or has not.
+fn stays(happened: bool, took: u64) -> u64 {
+    match took {
+        _ if !happened => took.saturating_mul(STAYS),
+        took if took <= u64::from(MOST) => 0,
+        took if took < SHARE => took.saturating_mul(STAYS_SHORT),
+        took => took.saturating_mul(STAYS),
+    }
 }
 
 /// What a process knows of those for whom it waits at one object. All zeros is a beginner, who watches long. Threads of a
@@ -74,8 +88,8 @@ impl Patience {
         sys::give_way();
         let took = cycles().wrapping_sub(start);
         let happened = happened();
-        if !happened || took > u64::from(MOST) {
-            let stays = took.saturating_mul(STAYS);
+        let stays = stays(happened, took);
+        if stays > 0 {
             self.stays_until.store(start.saturating_add(stays), Relaxed);
         }
         happened
@@ -185,6 +199,15 @@ mod tests {
             assert!(patience.watch_from(1, || second.replace(true)));
         }
         assert_eq!(patience.limit(), MOST);
+    }
+
+    #[test]
+    fn giving_way_is_soon_tried_again_after_the_other_was_slow_and_not_after_a_third_one_ran() {
+        assert_eq!(stays(true, 20_000), 0);
+        assert_eq!(stays(true, 200_000), 3_200_000);
+        assert_eq!(stays(true, 8_000_000), 2_048_000_000);
+        assert_eq!(stays(false, 1_000), 256_000);
+        assert_eq!(stays(true, u64::MAX), u64::MAX);
     }
 
     #[test]
