@@ -153,9 +153,9 @@ impl<'a> Standing<'a> {
             seats: contest
                 .entries
                 .iter()
-                .map(|(subject, _)| Seat::new(subject.clone(), effort))
+                .map(|(subject, _)| Seat::new(subject.clone()))
                 .collect(),
-            mode: contest.mode.then(|| Seat::new(CACHE_LINE.to_owned(), probing(effort))),
+            mode: contest.mode.then(|| Seat::new(CACHE_LINE.to_owned())),
             contest,
             effort,
         }
@@ -175,10 +175,10 @@ impl<'a> Standing<'a> {
             return;
         }
         for (seat, (_, start)) in self.seats.iter_mut().zip(&self.contest.entries) {
-            seat.take(|| start(launcher));
+            seat.take(self.effort, || start(launcher));
         }
         if let Some(mode) = &mut self.mode {
-            mode.take(|| probe(launcher));
+            mode.take(probing(self.effort), || probe(launcher));
         }
         for round in rounds {
             // There and back, so that nobody always follows the same one.
@@ -251,7 +251,6 @@ fn reference(seats: &[Seat], subject: &str) -> Option<Vec<f64>> {
 /// A contestant's place in its contest, and what was measured there.
 struct Seat {
     subject: String,
-    effort: Effort,
     contestant: Option<Box<dyn Contestant>>,
     /// How much fills a turn, once that is known.
     request: Option<Request>,
@@ -268,10 +267,9 @@ const MOST: u64 = 10_000_000;
 const WARMING: u64 = 8;
 
 impl Seat {
-    fn new(subject: String, effort: Effort) -> Seat {
+    fn new(subject: String) -> Seat {
         Seat {
             subject,
-            effort,
             contestant: None,
             request: None,
             samples: Vec::new(),
@@ -281,7 +279,7 @@ impl Seat {
     }
 
     /// A new contestant takes the seat and is warm.
-    fn take(&mut self, start: impl FnOnce() -> Result<Box<dyn Contestant>, String>) {
+    fn take(&mut self, effort: Effort, start: impl FnOnce() -> Result<Box<dyn Contestant>, String>) {
         if self.failure.is_some() {
             return;
         }
@@ -294,7 +292,7 @@ impl Seat {
                         ..request
                     })?;
                 }
-                None => self.request = Some(calibrate(&mut *contestant, self.effort)?),
+                None => self.request = Some(calibrate(&mut *contestant, effort)?),
             }
             Ok(contestant)
         });

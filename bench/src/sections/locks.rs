@@ -37,7 +37,7 @@ fn contest(processes: usize, placement: Placement, all: bool) -> Contest<'static
         rivals(&mut contest, &RIVALS[1..2], placement, work);
     }
     contest.mode = true;
-    contest.rounds = Some(if all { 15 } else { 7 });
+    contest.rounds = all.then_some(15);
     // Long enough for the scheduler to have been round everybody.
     contest.turn_ns = Some(150_000_000);
     contest

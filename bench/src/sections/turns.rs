@@ -71,7 +71,6 @@ fn wakes(_: Effort) -> Vec<Contest<'static>> {
         let mut contest = contest("wake-up", placement, &wake);
         rivals(&mut contest, RIVALS, placement, wake);
         peers(&mut contest, PEERS, placement, wake);
-        contest.rounds = Some(25);
         // Time asleep is not counted: 30 wake-ups of 40 µs.
         contest.turn_ns = Some(1_200_000);
         contest

@@ -184,12 +184,11 @@ fn one(scenario: &Scenario, plan: &Plan, board: &Board) -> bool {
     result.is_ok()
 }
 
-/// Deaths of the victim's predecessor, after each of which the victim is killed at all its points.
+/// Deaths of the victim's predecessor, where no sample is asked for.
 const MOST_DEATHS: usize = 48;
-
-/// Instructions from which on not all points of a victim with a predecessor are tried, but [`MOST_POINTS`].
+/// Instructions from which on a victim with a predecessor is killed at [`MOST_POINTS`] and not at all of its own.
 const LONG: u64 = 100_000;
-/// Points of a long victim, after each death of its predecessor.
+/// Points of a long victim after each of those deaths, and of a pair's owner, where no sample is asked for.
 const MOST_POINTS: usize = 64;
 
 /// Where the victim's predecessor dies: at its points that are such a death, or at a random part of them.

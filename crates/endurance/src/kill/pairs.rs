@@ -43,9 +43,6 @@ pub(super) struct Kills {
     pub owners: u64,
 }
 
-/// Points of an owner, where no sample is asked for.
-const MOST_POINTS: usize = 64;
-
 /// Tries a pair at the owner's points, or a random part of them, as many as `sample` says.
 pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u64) -> Result<Kills, String> {
     let (first, second) = (
@@ -53,7 +50,7 @@ pub(super) fn try_pair(owner: &str, waiter: &str, sample: Option<usize>, seed: u
         named(waiter).ok_or("no such waiter")?,
     );
     let points = points_of_death(owner, Died::InLock)?;
-    let points = super::choose(points, sample.unwrap_or(MOST_POINTS), seed);
+    let points = super::choose(points, sample.unwrap_or(super::MOST_POINTS), seed);
     let mut kills = Kills::default();
     for point in &points {
         let what = |error: String| {

@@ -224,7 +224,7 @@ impl<'g, G: Ground> Contents<'g, G> {
     }
 
     /// Whether small messages are received as they come: this one, of so many bytes, is alone in the order, and so was the one
-    /// before. In a burst they are not, and would have to be moved to the order.
+    /// before. In a burst they are not, and would have to be moved to the order. Notes it for the next.
     #[inline(always)]
     pub(super) fn come_alone(self, len: usize) -> bool {
         let header = self.header();
